@@ -1,0 +1,6 @@
+//! icecore: a tiered-storage log service that speaks Kafka's wire protocol.
+//!
+//! The modules are floors: each imports only from those listed above it here, and neighbours on
+//! one floor never import each other (`tests/floors.rs` holds it).
+
+pub mod model;

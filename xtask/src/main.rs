@@ -1,0 +1,3 @@
+//! Developer chores, run as `cargo xtask <task>`.
+
+fn main() {}
