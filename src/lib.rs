@@ -4,3 +4,5 @@
 //! one floor never import each other (`tests/floors.rs` holds it).
 
 pub mod model;
+
+pub mod server;
