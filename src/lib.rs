@@ -4,4 +4,7 @@
 //! one floor never import each other (`tests/floors.rs` holds it).
 
 pub mod model;
+
 pub mod wire;
+
+pub mod server;

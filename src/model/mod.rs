@@ -1,8 +1,10 @@
 //! The nouns of the domain that have no behaviour of their own: who, what, which partition.
 
+mod file_slice;
 mod partition;
 mod producer;
 
+pub use file_slice::FileSlice;
 pub use icecore_tiering::{LeaderEpoch, Offset, ParseIdError, SegmentId, TopicId};
 pub use partition::{BrokerId, TopicPartition};
 pub use producer::{ProducerEpoch, ProducerId, Sequence};
