@@ -10,6 +10,7 @@ mod element;
 mod encoder;
 mod error;
 mod error_code;
+pub mod exchange;
 pub mod frame;
 mod message;
 pub mod messages;

@@ -1,4 +1,4 @@
-//! What the server needs of whoever answers requests.
+//! One request and its reply, as they pass between the socket and whoever answers.
 //!
 //! Order is the contract: on one connection `start` is called in the order of arrival and awaited
 //! before the next frame is started, and replies leave in that same order, whatever becomes ready
