@@ -271,3 +271,61 @@ fn non_null<T>(
 ) -> Result<Option<T>, DecodeError> {
     if value.is_none() && !allowed { Err(DecodeError::UnexpectedNull { kind }) } else { Ok(value) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn varint(bytes: &[u8]) -> Result<u32, DecodeError> {
+        Decoder::over(bytes).unsigned_varint()
+    }
+
+    #[test]
+    fn a_variable_length_integer_has_at_most_32_bits() {
+        assert_eq!(varint(&[0x7f]), Ok(127));
+        assert_eq!(varint(&[0x80, 0x01]), Ok(128));
+        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok(u32::MAX));
+        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0x1f]), Err(DecodeError::VarintTooLong));
+        assert_eq!(varint(&[0x80; 6]), Err(DecodeError::VarintTooLong));
+        assert_eq!(varint(&[0x80]), Err(DecodeError::UnexpectedEnd { needed: 1, remaining: 0 }));
+    }
+
+    #[test]
+    fn only_minus_one_stands_for_null() {
+        let null = [0xff; 2];
+        assert_eq!(Decoder::over(&null).nullable_string(true), Ok(None));
+        let refused = Decoder::over(&null).string();
+        assert_eq!(refused, Err(DecodeError::UnexpectedNull { kind: "string" }));
+        let negative = Decoder::over(&[0xff, 0xfe]).nullable_string(true);
+        assert_eq!(negative, Err(DecodeError::NegativeLength { length: -2 }));
+    }
+
+    #[test]
+    fn text_must_be_utf8() {
+        let found = Decoder::over(&[0, 3, b'a', b'b', 0xff]).string();
+        assert_eq!(found, Err(DecodeError::InvalidUtf8 { at: 2 }));
+    }
+
+    #[test]
+    fn arrays_in_sum_stay_within_the_budget() {
+        let bytes = [0, 0, 0, 2, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 9];
+        let mut from = Decoder::new(&bytes, 8);
+        assert_eq!(from.array::<i32>(0), Ok(vec![7, 8]));
+        assert_eq!(from.array::<i32>(0), Err(DecodeError::OverBudget { needed: 4, left: 0 }));
+    }
+
+    #[test]
+    fn a_known_tagged_field_fills_its_declared_size() {
+        let mut from = Decoder::over(&[1, 5, 3, 0, 9, 9]);
+        from.set_flexible(true);
+        let read = from.tagged_fields(&mut |_, from| i16::read(from, 0).map(|_| true));
+        assert_eq!(read, Err(DecodeError::TagSize { tag: 5, unread: 1 }));
+    }
+
+    #[test]
+    fn the_default_budget_has_a_floor_and_a_ceiling() {
+        assert_eq!(Decoder::default_budget(0), 64 << 10);
+        assert_eq!(Decoder::default_budget(1 << 20), 16 << 20);
+        assert_eq!(Decoder::default_budget(usize::MAX), 64 << 20);
+    }
+}

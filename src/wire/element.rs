@@ -47,7 +47,7 @@ macro_rules! fixed_width {
     )*};
 }
 
-fixed_width!(i8, i16, u16, i32, u32, i64, f64);
+fixed_width!(i8, i16, u16, i32, i64, f64);
 
 impl<'a> Element<'a> for bool {
     const MIN_BYTES: usize = 1;

@@ -6,20 +6,26 @@ use std::fmt::Write as _;
 use super::emit::head;
 use super::output::Output;
 use super::plan::{FieldPlan, FilePlan, MessagePlan};
-use super::schema::{Kind, Versions};
+use super::schema::Versions;
 use super::types::Type;
 
 /// The tables of all messages, and a macro that names each API's types.
 pub(super) fn table_file(files: &[FilePlan]) -> Output {
-    let mut text = head("How each message is laid out, and which types each API has.");
-    text.push_str("use super::layout::{Field, Kind, Layout};\n\n");
-    text.push_str("/// Calls `$each!` with the module, request and response of every API.\n");
-    text.push_str("macro_rules! each_api {\n($each:ident) => {\n");
-    for file in files.iter().filter(|file| file.messages[0].kind == Kind::Request) {
-        let [request, response] = file.messages.as_slice() else { continue };
-        let _ = writeln!(text, "$each!({}, {}, {});", file.module, request.name, response.name);
+    let mut text = head("How each message is laid out, and what its type is called.");
+    text.push_str("use super::layout::Kind::{Array, Bool, Bytes, Float, Integer, ShortText};\n");
+    text.push_str("use super::layout::Kind::{Struct, Text, Unsigned, Uuid};\n");
+    text.push_str("use super::layout::{Field, Layout, NEVER};\n\n");
+    text.push_str(
+        "/// Calls `$each!` with the module and the type of every message, and with the\n",
+    );
+    text.push_str("/// type's name followed by `Data`.\n");
+    text.push_str("macro_rules! each_message {\n($each:ident) => {\n");
+    for file in files {
+        for MessagePlan { name, .. } in &file.messages {
+            let _ = writeln!(text, "$each!({}, {name}, {name}Data);", file.module);
+        }
     }
-    text.push_str("};\n}\npub(crate) use each_api;\n\n");
+    text.push_str("};\n}\npub(crate) use each_message;\n\n");
     text.push_str("/// Every message.\npub(crate) static LAYOUTS: &[Layout] = &[\n");
     for message in files.iter().flat_map(|file| &file.messages) {
         text.push_str(&layout(message));
@@ -31,7 +37,7 @@ pub(super) fn table_file(files: &[FilePlan]) -> Output {
 fn layout(message: &MessagePlan) -> String {
     let Versions { low, high } = message.versions;
     format!(
-        "Layout {{ name: \"{}\", versions: ({low}, {high}), first_flexible: {:?}, fields: {} }},\n",
+        "Layout(\"{}\", ({low}, {high}), {:?}, {}),\n",
         message.name,
         message.first_flexible,
         fields(&message.structs[0].fields, message)
@@ -44,33 +50,34 @@ fn fields(fields: &[FieldPlan], message: &MessagePlan) -> String {
 }
 
 fn one(field: &FieldPlan, message: &MessagePlan) -> String {
-    let kind =
-        if field.short_string { "Kind::ShortText".to_owned() } else { kind(&field.kind, message) };
-    format!(
-        "Field {{ kind: {kind}, versions: {:?}, nullable: {:?}, tag: {:?} }}",
-        field.versions, field.nullable_versions, field.tag
-    )
+    let kind = if field.short_string { "ShortText".to_owned() } else { kind(&field.kind, message) };
+    let nullable = match field.nullable_versions {
+        (low, high) if low > high => "NEVER".to_owned(),
+        versions => format!("{versions:?}"),
+    };
+    format!("Field(\"{}\", {kind}, {:?}, {nullable}, {:?})", field.name, field.versions, field.tag)
 }
 
 fn kind(kind_of: &Type, message: &MessagePlan) -> String {
     match kind_of {
-        Type::Bool => "Kind::Bool".to_owned(),
-        Type::Integer(name) => format!("Kind::Integer({})", integer_bytes(name)),
-        Type::Float => "Kind::Float".to_owned(),
-        Type::Uuid | Type::TopicId => "Kind::Uuid".to_owned(),
-        Type::Text => "Kind::Text".to_owned(),
-        Type::Bytes | Type::Records => "Kind::Bytes".to_owned(),
+        Type::Bool => "Bool".to_owned(),
+        Type::Integer("u16") => "Unsigned".to_owned(),
+        Type::Integer(name) => format!("Integer({})", integer_bytes(name)),
+        Type::Float => "Float".to_owned(),
+        Type::Uuid | Type::TopicId => "Uuid".to_owned(),
+        Type::Text => "Text".to_owned(),
+        Type::Bytes | Type::Records => "Bytes".to_owned(),
         Type::Struct(name) => {
-            format!("Kind::Struct({})", fields(&message.structure(name).fields, message))
+            format!("Struct({})", fields(&message.structure(name).fields, message))
         }
-        Type::Array(element) => format!("Kind::Array(&{})", kind(element, message)),
+        Type::Array(element) => format!("Array(&{})", kind(element, message)),
     }
 }
 
 fn integer_bytes(name: &str) -> usize {
     match name {
         "i8" => 1,
-        "i16" | "u16" => 2,
+        "i16" => 2,
         "i64" => 8,
         _ => 4,
     }

@@ -29,7 +29,6 @@ impl Type {
             "int16" => Self::Integer("i16"),
             "uint16" => Self::Integer("u16"),
             "int32" => Self::Integer("i32"),
-            "uint32" => Self::Integer("u32"),
             "int64" => Self::Integer("i64"),
             "float64" => Self::Float,
             "uuid" if matches!(field.to_lowercase().as_str(), "topicid" | "topicids") => {
@@ -102,7 +101,6 @@ impl Type {
         match self {
             Self::Bool => "bool".to_owned(),
             Self::Integer("u16") => "uint16".to_owned(),
-            Self::Integer("u32") => "uint32".to_owned(),
             Self::Integer(name) => format!("int{}", &name[1..]),
             Self::Float => "float64".to_owned(),
             Self::Uuid | Self::TopicId => "uuid".to_owned(),
