@@ -17,6 +17,8 @@ use super::messages::headers;
 
 /// Bytes of the length before every frame.
 pub const LENGTH_BYTES: usize = 4;
+/// Room for what most frames hold; larger ones grow.
+const USUAL_BYTES: usize = 256;
 
 /// The header of a request, with its key looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +147,7 @@ pub fn response<'a, M: Message<'a>>(
     correlation_id: i32,
     body: &M,
 ) -> Result<Encoder, EncodeError> {
-    let mut encoder = start(0);
+    let mut encoder = start(USUAL_BYTES);
     encode_response_header(&mut encoder, api, version, correlation_id)?;
     body.encode(&mut encoder, version)?;
     finish(&mut encoder)?;
@@ -162,7 +164,7 @@ pub fn request<'a, R: Request<'a>>(
     client_id: Option<&str>,
     body: &R,
 ) -> Result<BytesMut, EncodeError> {
-    let mut encoder = start(0);
+    let mut encoder = start(USUAL_BYTES);
     let client_id = client_id.map(Cow::Borrowed);
     RequestHeader { api: R::API, version, correlation_id, client_id }.encode(&mut encoder)?;
     body.encode(&mut encoder, version)?;

@@ -337,3 +337,57 @@ fn rename(message: &mut MessagePlan, ambiguous: &BTreeSet<String>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(name: &str, kind: &str, inner: &str) -> Definition {
+        let text = format!(
+            r#"{{ "name": "{name}", "type": "{kind}", "apiKey": 7,
+                "validVersions": "1-4", "flexibleVersions": "3+", "fields": [
+                {{ "name": "Topics", "type": "[]Topic", "versions": "2+", "fields": [
+                {{ "name": "Parts", "type": "[]Part", "versions": "2+", "fields": [
+                {{ "name": "Index", "type": "{inner}", "versions": "2+" }} ] }} ] }} ] }}"#
+        );
+        Definition::parse(&text).unwrap()
+    }
+
+    fn struct_names(request: &str, response: &str) -> Vec<String> {
+        let request = definition("XRequest", "request", request);
+        let response = definition("XResponse", "response", response);
+        let plan = FilePlan::new("x", &[&request, &response]).unwrap();
+        let structs = plan.messages.into_iter().flat_map(|message| message.structs);
+        structs.map(|structure| structure.name).collect()
+    }
+
+    #[test]
+    fn structs_that_two_messages_define_alike_are_one() {
+        let names = struct_names("int32", "int32");
+        assert_eq!(names, ["XRequest", "Topic", "Part", "XResponse", "Topic", "Part"]);
+    }
+
+    #[test]
+    fn structs_that_differ_are_named_after_their_messages_and_so_are_their_holders() {
+        let names = struct_names("int32", "int64");
+        assert_eq!(names[..3], ["XRequest", "XRequestTopic", "XRequestPart"]);
+        assert_eq!(names[3..], ["XResponse", "XResponseTopic", "XResponsePart"]);
+    }
+
+    #[test]
+    fn versions_are_conditions_only_where_the_holder_can_lack_the_field() {
+        let definition = definition("XRequest", "request", "int32");
+        let plan = FilePlan::new("x", &[&definition]).unwrap();
+        let [root, topic, _] = plan.messages[0].structs.as_slice() else { panic!("three structs") };
+        assert_eq!(root.fields[0].present, When::From(2));
+        assert_eq!(topic.fields[0].present, When::Always);
+    }
+
+    #[test]
+    fn the_fewest_bytes_are_those_of_the_smallest_version() {
+        let definition = definition("XRequest", "request", "int32");
+        let plan = FilePlan::new("x", &[&definition]).unwrap();
+        let sizes: Vec<_> = plan.messages[0].structs.iter().map(|one| one.min_bytes).collect();
+        assert_eq!(sizes, [1, 2, 4], "nothing in v1; flexible v3 with its tags; plain v2");
+    }
+}
