@@ -1,7 +1,7 @@
 //! Three codecs behind one face: ours, and the two public ones that it is measured against.
 
 use bytes::{Bytes, BytesMut};
-use icecore::wire::{Decoder, Encoder, Message, messages};
+use icecore::wire::{Decoder, EncodeError, Encoder, Message, messages};
 use kacrab_protocol::generated as kacrab;
 use kafka_protocol::messages as kafka;
 use kafka_protocol::protocol::{Decodable, Encodable, Message as _};
@@ -45,6 +45,26 @@ pub(crate) fn attempts() -> Vec<(&'static str, Attempt)> {
     all
 }
 
+/// Encodes a message that nobody filled in.
+pub(crate) type EncodeDefault = fn(i16) -> Result<Vec<u8>, EncodeError>;
+
+/// The default of every message, by our codec.
+pub(crate) fn defaults() -> Vec<(&'static str, EncodeDefault)> {
+    let mut all: Vec<(&'static str, EncodeDefault)> = Vec::new();
+    macro_rules! add {
+        ($module:ident, $type:ident, $data:ident) => {
+            all.push((stringify!($type), |version| {
+                let mut encoder = Encoder::new();
+                messages::$module::$type::default().encode(&mut encoder, version)?;
+                Ok(encoder.buf.to_vec())
+            }))
+        };
+    }
+    each_message!(add);
+    all
+}
+
+/// Our codec.
 pub(crate) fn ours() -> Vec<Codec> {
     let mut all = Vec::new();
     macro_rules! add {

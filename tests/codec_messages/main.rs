@@ -5,6 +5,7 @@ mod agreement;
 mod allocations;
 mod codecs;
 mod hostile;
+mod kafka;
 mod layout;
 mod random;
 mod records;
