@@ -4,6 +4,42 @@
 //! keeps it in a store, and gives ranges of it back. It knows nothing of Kafka's protocol, of
 //! records or of brokers.
 
+mod bundle;
+mod checksum;
+mod clock;
+mod config;
+mod counters;
+mod delete;
+mod expiry;
 mod ids;
+mod key;
+mod manifest;
+mod marker;
+mod partition;
+mod read;
+mod segment;
+mod steps;
+mod store;
+mod tiering;
+mod upload;
 
+pub use bundle::{BundleError, BundleHeader, IndexBundle};
+pub use clock::{Clock, SystemClock};
+pub use config::{Pace, SettingError, TieringConfig, Unpaced};
+pub use counters::CounterValues;
+pub use delete::{DeleteError, DeleteReport};
+pub use expiry::{ExpiryPlan, Retention, plan_expiry};
 pub use ids::{LeaderEpoch, Offset, ParseIdError, SegmentId, TopicId};
+pub use key::{KeyError, Layout, ObjectName, ObjectPart, ParseNameError, TopicFolder};
+pub use manifest::{Bounds, ManifestError, Totals};
+pub use marker::MarkerError;
+pub use partition::PartitionKey;
+pub use read::{FileSlice, ReadError};
+pub use segment::{LocalState, ObjectSpan, RemoteState, Segment};
+pub use steps::{RunThrough, Step, Steps, Stopped};
+pub use store::{
+    MultipartRule, Store, StoreCall, StoreError, StoreKind, StoreOpenError, StoreReport,
+    StoreSettings, Verify, WrongBytes,
+};
+pub use tiering::{OpenError, Status, Tiering, VouchError};
+pub use upload::{OffloadError, Parts};

@@ -1,0 +1,46 @@
+//! CRC32C, the checksum of Kafka's batches and of everything that this crate writes.
+
+use crc_fast::{CrcAlgorithm, Digest};
+
+/// The CRC32C of `bytes`.
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    low_half(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
+}
+
+/// A CRC32C over bytes that arrive in pieces.
+#[derive(Clone)]
+pub(crate) struct RunningCrc(Digest);
+
+impl RunningCrc {
+    pub(crate) fn new() -> Self {
+        Self(Digest::new(CrcAlgorithm::Crc32Iscsi))
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(&self) -> u32 {
+        low_half(self.0.finalize())
+    }
+}
+
+/// The library answers every width in 64 bits.
+#[allow(clippy::cast_possible_truncation, reason = "a 32-bit checksum in a 64-bit answer")]
+fn low_half(checksum: u64) -> u32 {
+    checksum as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_value_of_the_catalogue_comes_out_whole_and_in_pieces() {
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+        let mut crc = RunningCrc::new();
+        crc.update(b"1234");
+        crc.update(b"56789");
+        assert_eq!(crc.finish(), 0xe306_9283);
+    }
+}

@@ -1,0 +1,161 @@
+//! What the crate is told when it is opened, checked in one place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::bundle::CHECKSUM_BLOCK_BYTES;
+use crate::steps::{RunThrough, Steps};
+use crate::store::StoreSettings;
+
+/// Asked before bytes go to the store, so that uploads leave room for others.
+#[async_trait]
+pub trait Pace: Send + Sync + 'static {
+    /// Returns when `bytes` more may be sent.
+    async fn admit(&self, bytes: u64);
+}
+
+/// Sends as fast as the store takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unpaced;
+
+#[async_trait]
+impl Pace for Unpaced {
+    async fn admit(&self, _bytes: u64) {}
+}
+
+/// Everything that [`crate::Tiering::open`] needs.
+#[derive(Clone)]
+pub struct TieringConfig {
+    /// Where the objects lie.
+    pub store: StoreSettings,
+    /// The cluster's id: part of every object's name.
+    pub cluster_id: String,
+    /// A prefix under the store's URL, before the cluster's id. Default: none.
+    pub prefix: String,
+    /// The manifest's file. Its folder must exist and not be on a network file system.
+    pub manifest_path: PathBuf,
+    /// The folder of the read cache; made if missing. Its content may be lost at any time.
+    pub cache_dir: PathBuf,
+    /// The size of the read cache on disk. Default 1 GiB, at least 4 chunks. Not used by `file://`.
+    pub cache_bytes: u64,
+    /// How much is downloaded at once. Default 4 MiB; a multiple of 64 KiB.
+    pub chunk_bytes: u64,
+    /// Memory for `.index` objects. Default 32 MiB.
+    pub index_cache_bytes: usize,
+    /// Downloads at a time. Each holds one chunk in memory. Default 8.
+    pub downloads_max: usize,
+    /// Chunks fetched ahead of a sequential reader. Default 2; 0 turns it off.
+    pub read_ahead_chunks: u64,
+    /// The longest time that a read or an index waits for the store. Default 60 s.
+    pub read_timeout: Duration,
+    /// Objects kept open, for `file://`. Default 256.
+    pub open_files_max: usize,
+    /// Uploads at a time. Default 4.
+    pub uploads_max: usize,
+    /// Logs larger than this go up in parts of this size. Default 8 MiB; S3 takes no less than
+    /// 5 MiB.
+    pub part_bytes: u64,
+    /// Parts of one upload on their way at a time. Each is held in memory. Default 3.
+    pub parts_in_flight_max: usize,
+    /// Asked before bytes are uploaded.
+    pub pace: Arc<dyn Pace>,
+    /// Told of every step.
+    pub steps: Arc<dyn Steps>,
+}
+
+/// A setting that is out of its bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} is {value}: {bound}")]
+pub struct SettingError {
+    /// Which setting.
+    pub name: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// What it should be.
+    pub bound: &'static str,
+}
+
+impl TieringConfig {
+    /// The defaults, for a store, a cluster, a manifest and a cache folder.
+    #[must_use]
+    pub fn new(
+        store: StoreSettings,
+        cluster_id: impl Into<String>,
+        manifest_path: impl Into<PathBuf>,
+        cache_dir: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            store,
+            cluster_id: cluster_id.into(),
+            prefix: String::new(),
+            manifest_path: manifest_path.into(),
+            cache_dir: cache_dir.into(),
+            cache_bytes: 1 << 30,
+            chunk_bytes: 4 << 20,
+            index_cache_bytes: 32 << 20,
+            downloads_max: 8,
+            read_ahead_chunks: 2,
+            read_timeout: Duration::from_secs(60),
+            open_files_max: 256,
+            uploads_max: 4,
+            part_bytes: 8 << 20,
+            parts_in_flight_max: 3,
+            pace: Arc::new(Unpaced),
+            steps: Arc::new(RunThrough),
+        }
+    }
+
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// The first setting that is out of its bounds.
+    pub fn check(&self) -> Result<(), SettingError> {
+        let block = u64::from(CHECKSUM_BLOCK_BYTES);
+        let wrong = |name, value, bound| Err(SettingError { name, value, bound });
+        let count = |name, value: usize| match value {
+            1..=4096 => Ok(()),
+            _ => wrong(name, value as u64, "use 1 to 4096"),
+        };
+        if self.chunk_bytes == 0
+            || self.chunk_bytes > 256 << 20
+            || !self.chunk_bytes.is_multiple_of(block)
+        {
+            let bound = "use a multiple of 64 KiB up to 256 MiB";
+            return wrong("chunk_bytes", self.chunk_bytes, bound);
+        }
+        if self.cache_bytes / self.chunk_bytes < 4 {
+            return wrong("cache_bytes", self.cache_bytes, "use at least 4 times chunk_bytes");
+        }
+        if !(block..=1 << 30).contains(&self.part_bytes) {
+            return wrong("part_bytes", self.part_bytes, "use 64 KiB to 1 GiB");
+        }
+        count("downloads_max", self.downloads_max)?;
+        count("open_files_max", self.open_files_max)?;
+        count("uploads_max", self.uploads_max)?;
+        count("parts_in_flight_max", self.parts_in_flight_max)?;
+        if self.read_ahead_chunks > 64 {
+            return wrong("read_ahead_chunks", self.read_ahead_chunks, "use at most 64");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_within_their_bounds_and_others_are_named() {
+        let good = TieringConfig::new(StoreSettings::new("memory://"), "c", "m", "d");
+        assert_eq!(good.check(), Ok(()));
+        let odd = TieringConfig { chunk_bytes: 100_000, ..good.clone() };
+        let told = odd.check().unwrap_err().to_string();
+        assert_eq!(told, "chunk_bytes is 100000: use a multiple of 64 KiB up to 256 MiB");
+        let small = TieringConfig { cache_bytes: 5 << 20, ..good.clone() };
+        assert_eq!(small.check().unwrap_err().name, "cache_bytes");
+        assert!(TieringConfig { uploads_max: 0, ..good }.check().is_err());
+    }
+}

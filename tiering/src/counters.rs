@@ -1,0 +1,72 @@
+//! What happened so far, as plain counters that only grow.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
+        /// Live counters, shared by every part of the crate.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters { $(pub(crate) $name: Counter,)+ }
+
+        /// The counters at one moment. All of them only grow.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct CounterValues { $($(#[doc = $doc])+ pub $name: u64,)+ }
+
+        impl Counters {
+            pub(crate) fn values(&self) -> CounterValues {
+                CounterValues { $($name: self.$name.get(),)+ }
+            }
+        }
+    };
+}
+
+/// One counter. Relaxed: no other memory depends on it.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn bump(&self) {
+        self.add(1);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+counters! {
+    /// Segments that went live.
+    uploads,
+    /// Bytes of log objects that went live.
+    upload_bytes,
+    /// Upload attempts that failed.
+    upload_errors,
+    /// Calls of `read`.
+    reads,
+    /// Bytes handed out by `read`.
+    read_bytes,
+    /// Calls of `read` or `index` that failed.
+    read_errors,
+    /// GET requests sent to the store.
+    gets,
+    /// Bytes received from the store.
+    fetched_bytes,
+    /// Chunks and index objects found in a cache.
+    cache_hits,
+    /// Chunks and index objects that had to be fetched.
+    cache_misses,
+    /// Bodies from the store that were short or failed their checksum.
+    wrong_bytes,
+    /// Calls to the store that met their deadline.
+    timeouts,
+    /// Objects deleted.
+    deletes,
+    /// Deletes that failed and will be tried again.
+    delete_errors,
+    /// Objects and uploads without an owner that garbage collection removed.
+    garbage_removed,
+}

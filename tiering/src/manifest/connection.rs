@@ -1,0 +1,55 @@
+//! How connections are set up.
+//!
+//! `synchronous=FULL` on the writer: with NORMAL a power cut could forget the last commits, and a
+//! forgotten "local copy may go" is a lost segment. QPSG keeps cached statements from being planned
+//! anew at every use.
+
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::ManifestError;
+
+mod migrations {
+    refinery::embed_migrations!("../migrations/manifest");
+}
+
+/// Opens the writing connection and migrates.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, ManifestError> {
+    let open = |source| ManifestError::Open { path: path.to_owned(), source };
+    let mut connection = Connection::open(path).map_err(open)?;
+    set_up(&connection).map_err(open)?;
+    connection
+        .execute_batch(
+            "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
+             PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=67108864;",
+        )
+        .map_err(open)?;
+    connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
+        .map_err(open)?;
+    migrations::migrations::runner().run(&mut connection).map_err(|source| {
+        ManifestError::Migrate { path: path.to_owned(), source: Box::new(source) }
+    })?;
+    Ok(connection)
+}
+
+/// Opens a reading connection beside the writing one.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, ManifestError> {
+    let open = |source| ManifestError::Open { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(open)?;
+    set_up(&connection).map_err(open)?;
+    connection.execute_batch("PRAGMA mmap_size=268435456;").map_err(open)?;
+    Ok(connection)
+}
+
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.execute_batch(
+        "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8192;",
+    )
+}

@@ -1,0 +1,1 @@
+//! The manifest against a model, with reopenings in between.

@@ -1,0 +1,78 @@
+//! A folder as an object store.
+//!
+//! Invariant: when a write is answered, the file's bytes, its name and the folders above it are
+//! on stable storage (`with_fsync`; the library's default is off). The local copy of a segment is
+//! deleted on the strength of it.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use std::{fs, io};
+
+use object_store::local::LocalFileSystem;
+
+use super::StoreOpenError;
+
+pub(super) fn open(folder: &Path) -> Result<LocalFileSystem, StoreOpenError> {
+    let cannot = |source| StoreOpenError::Folder { folder: folder.display().to_string(), source };
+    create_durably(folder).map_err(cannot)?;
+    let files = LocalFileSystem::new_with_prefix(folder);
+    let files = files.map_err(|error| cannot(io::Error::other(error)))?;
+    Ok(files.with_fsync(true))
+}
+
+/// Creates missing folders and syncs the parent of each.
+fn create_durably(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        create_durably(parent)?;
+    }
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        created => created?,
+    }
+    folder.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+}
+
+/// Files that a write of a dead process left half-written: the library stages an object `x` as
+/// `x#1`, and hides such names from lists.
+pub(super) fn staged_before(folder: &Path, before: SystemTime) -> io::Result<Vec<PathBuf>> {
+    let mut left = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else if is_staged(&entry.file_name().to_string_lossy())
+                && entry.metadata()?.modified()? <= before
+            {
+                left.push(entry.path());
+            }
+        }
+    }
+    Ok(left)
+}
+
+fn is_staged(name: &str) -> bool {
+    name.rsplit_once('#').is_some_and(|(_, digits)| {
+        !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+    })
+}
+
+/// Removes a folder and its sub-folders as far as they are empty.
+pub(super) fn remove_empty(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty(&entry.path());
+        }
+    }
+    // A folder that still holds something stays, which is what the call is for.
+    let _ = fs::remove_dir(folder);
+}

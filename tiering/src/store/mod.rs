@@ -1,0 +1,374 @@
+//! The object store, as this crate uses it: few calls, each with a deadline of our own.
+//!
+//! Why not the client library directly:
+//! - `hdfs-native` has no time-out towards the NameNode, and a request time-out of the HTTP clients
+//!   covers one try, not the call. [`Store`] puts a tokio deadline around every call.
+//! - A range is checked against the known size before it is asked for, and the bytes received are
+//!   counted: a short body can come as a success, and a range out of bounds is a generic error.
+//! - Suffix ranges (refused by Azure), `get_ranges` (panics on a range out of bounds), rename and
+//!   copy (not atomic on S3 and Azure) are not offered at all.
+//! - Deletes take "not found" for success, and what a broken bulk delete left is tried again.
+//!
+//! Invariant: no call outlives its deadline by more than a scheduling delay, and no list by itself
+//! proves that something is absent (a proxy's log-in page answers 200 and lists nothing).
+
+mod check;
+mod credentials;
+mod error;
+mod local_folder;
+mod multipart;
+mod open;
+mod s3_admin;
+mod settings;
+
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    GetOptions, ListResult, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+    PutPayload,
+};
+
+pub(crate) use check::CheckError;
+pub use check::{MultipartRule, StoreReport};
+pub(crate) use error::detail;
+pub use error::{StoreCall, StoreError, WrongBytes};
+pub(crate) use multipart::Multipart;
+pub use open::StoreOpenError;
+pub use settings::{StoreKind, StoreSettings, Verify};
+
+use crate::counters::Counters;
+use s3_admin::S3Admin;
+
+/// A store with deadlines. Cheap to share.
+pub struct Store {
+    inner: Arc<dyn ObjectStore>,
+    kind: StoreKind,
+    settings: StoreSettings,
+    verify: Verify,
+    /// The part of the URL that every name starts with.
+    url_prefix: String,
+    folder: Option<LocalFileSystem>,
+    admin: Option<S3Admin>,
+    counters: Arc<Counters>,
+}
+
+impl Store {
+    /// Opens the store that the settings' URL names. Only S3 talks to anything, to find its
+    /// credentials.
+    ///
+    /// # Errors
+    /// When the URL or an option is wrong, or no credentials are found.
+    pub async fn open(settings: StoreSettings) -> Result<Self, StoreOpenError> {
+        open::open(settings).await
+    }
+
+    /// A store over a client of the caller's, for a client that this crate does not know.
+    #[must_use]
+    pub fn over(inner: Arc<dyn ObjectStore>, settings: StoreSettings) -> Self {
+        let verify = settings.verify.unwrap_or(Verify::ReadBack);
+        Self {
+            inner,
+            kind: StoreKind::Memory,
+            settings,
+            verify,
+            url_prefix: String::new(),
+            folder: None,
+            admin: None,
+            counters: Arc::default(),
+        }
+    }
+
+    /// Which kind of store it is.
+    #[must_use]
+    pub fn kind(&self) -> StoreKind {
+        self.kind
+    }
+
+    /// The part of the URL that every name starts with.
+    #[must_use]
+    pub fn url_prefix(&self) -> &str {
+        &self.url_prefix
+    }
+
+    pub(crate) fn verify(&self) -> Verify {
+        self.verify
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// The file that holds an object, when the store is a folder.
+    pub(crate) fn local_file(&self, object: &Path) -> Option<PathBuf> {
+        self.folder.as_ref()?.path_to_filesystem(object).ok()
+    }
+
+    /// Reads `range` of an object of `size` bytes.
+    pub(crate) async fn get_range(
+        &self,
+        object: &Path,
+        size: u64,
+        range: Range<u64>,
+    ) -> Result<Bytes, StoreError> {
+        let expected = range.end.saturating_sub(range.start);
+        if range.start >= range.end || range.end > size {
+            let wrong = WrongBytes::Length { expected, received: 0 };
+            return Err(StoreError::wrong_bytes(object, wrong));
+        }
+        self.counters.gets.bump();
+        let options = GetOptions::new().with_range(Some(range));
+        let get = async { self.inner.get_opts(object, options).await?.bytes().await };
+        let bytes = self.within(StoreCall::Get, object, expected, get).await?;
+        self.counters.fetched_bytes.add(bytes.len() as u64);
+        self.check_length(object, expected, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads a whole object whose size is not known; refuses one larger than `max`.
+    pub(crate) async fn get_whole(&self, object: &Path, max: u64) -> Result<Bytes, StoreError> {
+        self.counters.gets.bump();
+        let get = async {
+            let found = self.inner.get(object).await?;
+            let size = found.meta.size;
+            let bytes = if size > max { Bytes::new() } else { found.bytes().await? };
+            Ok((size, bytes))
+        };
+        let (size, bytes) = self.within(StoreCall::Get, object, max, get).await?;
+        self.counters.fetched_bytes.add(bytes.len() as u64);
+        self.check_length(object, size, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// The size and time of an object.
+    pub(crate) async fn head(&self, object: &Path) -> Result<ObjectMeta, StoreError> {
+        self.within(StoreCall::Head, object, 0, self.inner.head(object)).await
+    }
+
+    /// Writes an object, over one of the same name. Every name of a segment's object is fresh, so
+    /// a retry that finds the first try's object overwrites the same bytes.
+    pub(crate) async fn put(&self, object: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        let length = bytes.len() as u64;
+        let put = self.inner.put(object, PutPayload::from_bytes(bytes));
+        self.within(StoreCall::Put, object, length, put).await.map(drop)
+    }
+
+    /// Writes an object that must not exist. The answer [`StoreError::Exists`], and any answer
+    /// after which the outcome is unknown, can mean our own write: the caller reads the object and
+    /// compares a nonce.
+    pub(crate) async fn create(&self, object: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        let length = bytes.len() as u64;
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let put = self.inner.put_opts(object, PutPayload::from_bytes(bytes), options);
+        self.within(StoreCall::Create, object, length, put).await.map(drop)
+    }
+
+    /// Starts an upload in parts.
+    pub(crate) async fn multipart(&self, object: &Path) -> Result<Multipart, StoreError> {
+        let start = self.inner.put_multipart(object);
+        let upload = self.within(StoreCall::Multipart, object, 0, start).await?;
+        Ok(Multipart::new(upload, object.clone(), &self.settings, Arc::clone(&self.counters)))
+    }
+
+    /// Deletes objects; one that is not there counts as deleted. On an error any of them may be
+    /// left, and the call is to be made again.
+    pub(crate) async fn delete(&self, objects: Vec<Path>) -> Result<(), StoreError> {
+        const TRIES: usize = 2;
+        let mut left = objects;
+        for attempt in 1..=TRIES {
+            match self.delete_once(&left).await {
+                Ok(()) => return Ok(()),
+                Err((failed, error)) if attempt == TRIES || !error.may_pass() => {
+                    self.counters.delete_errors.add(failed.len() as u64);
+                    return Err(error);
+                }
+                Err((failed, _)) => left = failed,
+            }
+        }
+        Ok(())
+    }
+
+    /// One bulk delete. The library's stream answers in the order of the request; after an error
+    /// that is not about one object, all that was not answered counts as failed.
+    async fn delete_once(&self, objects: &[Path]) -> Result<(), (Vec<Path>, StoreError)> {
+        let Some(first) = objects.first() else { return Ok(()) };
+        let request = stream::iter(objects.to_vec()).map(Ok).boxed();
+        let mut answers = self.inner.delete_stream(request);
+        let mut failed = Vec::new();
+        let mut reason = None;
+        for (at, object) in objects.iter().enumerate() {
+            let answer = async { Ok(answers.next().await) };
+            match self.within(StoreCall::Delete, first, 0, answer).await {
+                Ok(Some(Ok(_))) => self.counters.deletes.bump(),
+                Ok(Some(Err(error))) => {
+                    match StoreError::from_client(StoreCall::Delete, object, &error) {
+                        StoreError::NotFound { .. } => {}
+                        error => {
+                            failed.push(object.clone());
+                            reason.get_or_insert(error);
+                        }
+                    }
+                }
+                Ok(None) => {
+                    failed.extend_from_slice(&objects[at..]);
+                    break;
+                }
+                Err(error) => {
+                    failed.extend_from_slice(&objects[at..]);
+                    reason.get_or_insert(error);
+                    break;
+                }
+            }
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let cut_short = || StoreError::Unavailable {
+            call: StoreCall::Delete,
+            object: first.to_string(),
+            detail: "the answer ended early".into(),
+        };
+        Err((failed, reason.unwrap_or_else(cut_short)))
+    }
+
+    /// Calls `each` for every object under `prefix`, in no order that a caller may rely on.
+    pub(crate) async fn list(
+        &self,
+        prefix: &Path,
+        mut each: impl FnMut(ObjectMeta),
+    ) -> Result<(), StoreError> {
+        let mut found = self.inner.list(Some(prefix));
+        loop {
+            let next = async { found.next().await.transpose() };
+            match self.within(StoreCall::List, prefix, 0, next).await? {
+                Some(object) => each(object),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The folders directly under `prefix`, sorted. Some stores list empty ones too.
+    pub(crate) async fn folders(&self, prefix: &Path) -> Result<Vec<Path>, StoreError> {
+        let list = self.inner.list_with_delimiter(Some(prefix));
+        let found = match self.within(StoreCall::List, prefix, 0, list).await {
+            Err(StoreError::NotFound { .. }) => return Ok(Vec::new()),
+            found => found?,
+        };
+        let ListResult { mut common_prefixes, .. } = found;
+        common_prefixes.sort_unstable();
+        Ok(common_prefixes)
+    }
+
+    /// What uploads of dead processes left under `prefix` before a time, in ways that a list does
+    /// not show: unfinished S3 uploads and half-written files.
+    pub(crate) async fn hidden_before(
+        &self,
+        prefix: &Path,
+        before: SystemTime,
+    ) -> Result<Vec<Hidden>, StoreError> {
+        if let Some(admin) = &self.admin {
+            let found = admin.uploads_before(prefix, before).await?;
+            let upload = |(object, id)| Hidden::Upload { object, id };
+            return Ok(found.into_iter().map(upload).collect());
+        }
+        let Some(files) = &self.folder else { return Ok(Vec::new()) };
+        let folder = files.path_to_filesystem(prefix);
+        let folder = folder.map_err(|e| StoreError::from_client(StoreCall::List, prefix, &e))?;
+        let found = blocking(prefix, move || local_folder::staged_before(&folder, before)).await?;
+        Ok(found.into_iter().map(Hidden::File).collect())
+    }
+
+    /// Removes one left-over that a list does not show.
+    pub(crate) async fn remove_hidden(&self, left: Hidden) -> Result<(), StoreError> {
+        match (left, &self.admin) {
+            (Hidden::Upload { object, id }, Some(admin)) => admin.abort_upload(&object, &id).await,
+            (Hidden::Upload { .. }, None) => Ok(()),
+            (Hidden::File(file), _) => {
+                let name = Path::from(file.to_string_lossy().as_ref());
+                blocking(&name, move || match std::fs::remove_file(&file) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    removed => removed,
+                })
+                .await
+            }
+        }
+    }
+
+    /// Removes the empty folders under `prefix`, in stores that keep folders.
+    pub(crate) async fn remove_empty_folders(&self, prefix: &Path) -> Result<(), StoreError> {
+        let Some(folder) = self.local_file(prefix) else { return Ok(()) };
+        blocking(prefix, move || {
+            local_folder::remove_empty(&folder);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn within<T>(
+        &self,
+        call: StoreCall,
+        object: &Path,
+        bytes: u64,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, StoreError> {
+        let after = self.settings.deadline(bytes);
+        match tokio::time::timeout(after, work).await {
+            Ok(answer) => answer.map_err(|error| StoreError::from_client(call, object, &error)),
+            Err(_) => {
+                self.counters.timeouts.bump();
+                Err(StoreError::TimedOut { call, object: object.to_string(), after })
+            }
+        }
+    }
+
+    fn check_length(&self, object: &Path, expected: u64, bytes: &Bytes) -> Result<(), StoreError> {
+        let received = bytes.len() as u64;
+        if received == expected {
+            return Ok(());
+        }
+        self.counters.wrong_bytes.bump();
+        Err(StoreError::wrong_bytes(object, WrongBytes::Length { expected, received }))
+    }
+}
+
+/// Something that an upload left and that no list shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hidden {
+    Upload { object: String, id: String },
+    File(PathBuf),
+}
+
+impl std::fmt::Display for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Upload { object, id } => write!(f, "unfinished upload {id} of {object}"),
+            Self::File(file) => write!(f, "half-written file {}", file.display()),
+        }
+    }
+}
+
+/// File system work off the async threads.
+async fn blocking<T: Send + 'static>(
+    object: &Path,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::other);
+    done.flatten().map_err(|error| {
+        let generic = object_store::Error::Generic { store: "file", source: Box::new(error) };
+        StoreError::from_client(StoreCall::List, object, &generic)
+    })
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,237 @@
+//! The crate as its caller sees it: one value, opened once.
+//!
+//! What each operation does lives in the module of its name; this one opens the parts and answers
+//! the questions that are one query.
+
+mod open;
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use object_store::path::Path;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+pub use open::OpenError;
+
+use crate::clock::Clock;
+use crate::config::TieringConfig;
+use crate::counters::{CounterValues, Counters};
+use crate::ids::{Offset, SegmentId};
+use crate::key::{Layout, ObjectPart};
+use crate::manifest::{Bounds, Change, Manifest, ManifestError, RowRange, Totals};
+use crate::marker::{self, MarkerError};
+use crate::partition::PartitionKey;
+use crate::read::Reader;
+use crate::segment::Segment;
+use crate::steps::{Step, Stopped};
+use crate::store::{Store, StoreReport};
+
+/// Sealed segments in an object store. Cheap to share behind an [`Arc`].
+pub struct Tiering {
+    pub(crate) config: TieringConfig,
+    pub(crate) store: Arc<Store>,
+    pub(crate) layout: Layout,
+    pub(crate) manifest: Manifest,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) reader: Reader,
+    pub(crate) uploads: Semaphore,
+    pub(crate) in_flight: InFlight,
+    pub(crate) complete: AtomicBool,
+    report: StoreReport,
+}
+
+/// How things stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Segments and bytes by state.
+    pub totals: Totals,
+    /// What happened since the start.
+    pub counters: CounterValues,
+    /// What the start-up check found.
+    pub store: StoreReport,
+    /// Whether the manifest lacks rows of the store until [`Tiering::reconcile`] ran over all.
+    pub needs_reconcile: bool,
+}
+
+impl Tiering {
+    /// Adds the row of a segment that was just sealed: present here, not uploaded. Durable when it
+    /// returns; doing it again is no change.
+    ///
+    /// # Errors
+    /// When the segment is none, or another row already answers for its base offset.
+    pub async fn record_sealed(&self, segment: &Segment) -> Result<(), ManifestError> {
+        self.manifest.insert_sealed(segment).await
+    }
+
+    /// Notes that the local copy may go. Durable when it returns: only then the caller unlinks it.
+    ///
+    /// # Errors
+    /// When the segment is not live: the local copy is the only one.
+    pub async fn local_gone(&self, segment: &Segment) -> Result<(), ManifestError> {
+        let (partition, base) = (&segment.partition, segment.base);
+        self.manifest.change(partition, base, None, Change::LocalGone).await.map(drop)
+    }
+
+    /// Notes that a segment which nobody wants any more (below the log start, or cut off by a
+    /// truncation) leaves the disk. Its row goes; objects of a broken-off upload are deleted later.
+    ///
+    /// # Errors
+    /// When the segment is live: use [`Tiering::local_gone`] or an expiry.
+    pub async fn forget(&self, segment: &Segment) -> Result<(), ManifestError> {
+        let (partition, base) = (&segment.partition, segment.base);
+        self.manifest.change(partition, base, None, Change::Forget).await.map(drop)
+    }
+
+    /// The live segment that answers for `offset`; `None` in a gap and outside all segments.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn find(
+        &self,
+        partition: &PartitionKey,
+        offset: Offset,
+    ) -> Result<Option<Segment>, ManifestError> {
+        self.manifest.find(partition, offset).await
+    }
+
+    /// The first live segment that starts after `offset`: the next one, and the way over a gap.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn next_after(
+        &self,
+        partition: &PartitionKey,
+        offset: Offset,
+    ) -> Result<Option<Segment>, ManifestError> {
+        self.manifest.next_after(partition, offset).await
+    }
+
+    /// The first live segment, in offset order, whose largest timestamp is at least
+    /// `timestamp_ms`.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn find_by_time(
+        &self,
+        partition: &PartitionKey,
+        timestamp_ms: i64,
+    ) -> Result<Option<Segment>, ManifestError> {
+        self.manifest.find_by_time(partition, timestamp_ms).await
+    }
+
+    /// At most `limit` rows, in every state, whose base lies in `range`, in offset order.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn segments(
+        &self,
+        partition: &PartitionKey,
+        range: Range<Offset>,
+        limit: usize,
+    ) -> Result<Vec<Segment>, ManifestError> {
+        let range = RowRange { from: range.start, to: range.end, remote: None, limit };
+        self.manifest.rows(partition, range).await
+    }
+
+    /// What the live segments of a partition add up to.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn bounds(&self, partition: &PartitionKey) -> Result<Bounds, ManifestError> {
+        self.manifest.bounds(partition).await
+    }
+
+    /// How things stand. Reads every row: not for a hot path.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn status(&self) -> Result<Status, ManifestError> {
+        Ok(Status {
+            totals: self.manifest.totals().await?,
+            counters: self.counters(),
+            store: self.report.clone(),
+            needs_reconcile: self.needs_reconcile(),
+        })
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub fn counters(&self) -> CounterValues {
+        self.tally().values()
+    }
+
+    /// Whether the manifest lacks rows of the store until [`Tiering::reconcile`] ran over all.
+    #[must_use]
+    pub fn needs_reconcile(&self) -> bool {
+        !self.complete.load(Ordering::Acquire)
+    }
+
+    /// The name of a segment's object in the store, for people and tools.
+    #[must_use]
+    pub fn object_name(&self, segment: &Segment, part: ObjectPart) -> String {
+        self.layout.object(segment, part).to_string()
+    }
+
+    /// Makes what is queued durable and closes the manifest. Calls after it fail.
+    pub async fn close(&self) {
+        self.manifest.close().await;
+    }
+
+    pub(crate) fn tally(&self) -> &Counters {
+        self.store.counters()
+    }
+
+    pub(crate) fn object(&self, segment: &Segment, part: ObjectPart) -> Path {
+        self.layout.object(segment, part)
+    }
+
+    pub(crate) fn reached(&self, step: Step) -> Result<(), Stopped> {
+        self.config.steps.reached(step)
+    }
+
+    /// Reads the marker and compares it with the manifest, before a list is believed.
+    pub(crate) async fn vouch(&self) -> Result<(), VouchError> {
+        let known = self.manifest.facts().await?.store_id;
+        let cluster = &self.config.cluster_id;
+        marker::vouch(&self.store, &self.layout, cluster, known.as_deref()).await?;
+        Ok(())
+    }
+}
+
+/// Why the store cannot be taken for the one that the manifest knows.
+#[derive(Debug, thiserror::Error)]
+pub enum VouchError {
+    /// The marker is missing, wrong or out of reach.
+    #[error(transparent)]
+    Marker(#[from] MarkerError),
+    /// The manifest cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+/// The upload attempts of this process: garbage collection leaves their objects alone.
+#[derive(Clone, Default)]
+pub(crate) struct InFlight(Arc<Mutex<HashSet<SegmentId>>>);
+
+/// Keeps an attempt in flight until it is dropped.
+pub(crate) struct Flying(InFlight, SegmentId);
+
+impl InFlight {
+    pub(crate) fn enter(&self, attempt: SegmentId) -> Flying {
+        self.0.lock().insert(attempt);
+        Flying(self.clone(), attempt)
+    }
+
+    pub(crate) fn has(&self, attempt: SegmentId) -> bool {
+        self.0.lock().contains(&attempt)
+    }
+}
+
+impl Drop for Flying {
+    fn drop(&mut self) {
+        self.0.0.lock().remove(&self.1);
+    }
+}
