@@ -1,0 +1,1 @@
+//! Metrics, health and the read-only JSON view of partitions.
