@@ -6,4 +6,5 @@
 pub mod metrics;
 pub mod model;
 
+pub mod http;
 pub mod server;
