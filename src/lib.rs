@@ -3,8 +3,10 @@
 //! The modules are floors: each imports only from those listed above it here, and neighbours on
 //! one floor never import each other (`tests/floors.rs` holds it).
 
+pub mod metrics;
 pub mod model;
 
 pub mod wire;
 
+pub mod http;
 pub mod server;

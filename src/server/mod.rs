@@ -1,1 +1,180 @@
 //! Kafka sockets and frames.
+//!
+//! The server knows lengths, order and limits; what a frame says is known to the [`Service`] alone.
+//! A network thread never waits for a disk: file ranges that are not in the page cache are read by
+//! threads of their own first.
+
+mod buffers;
+mod cold;
+mod connection;
+mod delivery;
+mod limits;
+mod residency;
+mod transport;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::buffers::FrameMemory;
+use self::delivery::Delivery;
+use crate::metrics::SocketMetrics;
+use crate::wire::exchange::{ConnectionId, ConnectionInfo, Service};
+
+pub use self::limits::Limits;
+
+/// How often spare frame buffers that nobody needed are freed.
+const TRIM_INTERVAL: Duration = Duration::from_secs(10);
+/// After a failed accept (no descriptors left, as a rule) the next try waits.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Beyond the time for draining: what connections need to say goodbye.
+const ABORT_SLACK: Duration = Duration::from_secs(2);
+
+/// Serves one listener until `shutdown`, then answers what is in flight.
+pub async fn run<S: Service>(
+    listener: TcpListener,
+    service: Arc<S>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    Server::new(service, limits, SocketMetrics::unregistered())
+        .run("PLAINTEXT", listener, shutdown)
+        .await;
+}
+
+/// What all listeners of a broker share: the service, the limits, the threads for cold reads.
+#[derive(Debug)]
+pub struct Server<S> {
+    shared: Arc<Shared<S>>,
+}
+
+#[derive(Debug)]
+struct Shared<S> {
+    service: Arc<S>,
+    limits: Limits,
+    metrics: SocketMetrics,
+    memory: Arc<FrameMemory>,
+    delivery: Arc<Delivery>,
+    places: Arc<Semaphore>,
+    next_id: AtomicU64,
+    /// Ends connections that were not done in time at shutdown.
+    abort: CancellationToken,
+}
+
+impl<S: Service> Server<S> {
+    /// A server without listeners. Limits that could not work are raised to the least that can.
+    #[must_use]
+    pub fn new(service: Arc<S>, limits: Limits, metrics: SocketMetrics) -> Self {
+        let limits = limits.workable();
+        let shared = Shared {
+            memory: Arc::new(FrameMemory::new(&limits, metrics.clone())),
+            delivery: Arc::new(Delivery::new(&limits, metrics.clone())),
+            places: Arc::new(Semaphore::new(limits.connections_max)),
+            next_id: AtomicU64::new(1),
+            abort: CancellationToken::new(),
+            service,
+            limits,
+            metrics,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Serves a bound listener until `shutdown`; then accepts no more, reads no more requests,
+    /// answers what is in flight within `Limits::drain_timeout` and closes. `name` is that of the
+    /// listener, as the service sees it in [`ConnectionInfo::listener`].
+    pub async fn run(&self, name: &str, listener: TcpListener, shutdown: CancellationToken) {
+        let name: Arc<str> = name.into();
+        let connections = TaskTracker::new();
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.accept(&name, &listener, &connections, &shutdown) => {}
+            () = self.trim() => {}
+        }
+        drop(listener);
+        connections.close();
+        let drain = self.shared.limits.drain_timeout + ABORT_SLACK;
+        if tokio::time::timeout(drain, connections.wait()).await.is_err() {
+            let open = connections.len();
+            tracing::warn!(open, "connections are aborted: not done within {drain:?}");
+            self.shared.abort.cancel();
+            connections.wait().await;
+        }
+    }
+
+    async fn accept(
+        &self,
+        name: &Arc<str>,
+        listener: &TcpListener,
+        connections: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    self.shared.metrics.accepted.inc();
+                    let Some(place) = self.place(peer) else { continue };
+                    let id = ConnectionId(self.shared.next_id.fetch_add(1, Ordering::Relaxed));
+                    let info = Arc::new(ConnectionInfo::new(id, peer, Arc::clone(name)));
+                    tracing::debug!(connection = id.0, %peer, listener = &**name, "accepted");
+                    connections.spawn(self.serve(stream, info, place, shutdown.clone()));
+                }
+                // The client was gone before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+
+    fn place(&self, peer: std::net::SocketAddr) -> Option<Place> {
+        let Ok(permit) = Arc::clone(&self.shared.places).try_acquire_owned() else {
+            self.shared.metrics.refused.inc();
+            let max = self.shared.limits.connections_max;
+            tracing::warn!(%peer, "connection refused: {max} connections are open, the maximum");
+            return None;
+        };
+        self.shared.metrics.connections.inc();
+        Some(Place { metrics: self.shared.metrics.clone(), _permit: permit })
+    }
+
+    fn serve(
+        &self,
+        stream: TcpStream,
+        info: Arc<ConnectionInfo>,
+        place: Place,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + use<S> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let _place = place;
+            connection::serve(stream, info, shared, stop).await;
+        }
+    }
+
+    async fn trim(&self) {
+        loop {
+            tokio::time::sleep(TRIM_INTERVAL).await;
+            self.shared.memory.trim();
+        }
+    }
+}
+
+/// A connection's place among those that may be open.
+struct Place {
+    metrics: SocketMetrics,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
+    }
+}

@@ -1,0 +1,82 @@
+//! The HTTP port: metrics, health, and where each partition's bytes lie. It only reads.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/metrics` | OpenMetrics text, for Prometheus |
+//! | `/livez` | 200 as long as the process answers at all |
+//! | `/readyz` | 200, or 503 and the reason |
+//! | `/v1/partitions` | a JSON array of [`PartitionStatus`] |
+//!
+//! Neither many clients nor slow ones cost the broker more than [`Limits`] says.
+
+mod listener;
+mod observed;
+mod routes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::listener::GuardedListener;
+use crate::metrics::Metrics;
+
+pub use self::observed::{ObserveError, Observed, PartitionStatus, TierStatus};
+
+/// Bounds of the HTTP port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections; further ones wait to be accepted.
+    pub connections_max: usize,
+    /// Requests that are being answered; one more gets 503.
+    pub requests_max: usize,
+    /// How long an answer may take; then the client gets 503.
+    pub request_timeout: Duration,
+    /// A connection on which for so long nothing could be sent is closed, whether it is silent,
+    /// sends its request byte by byte or does not take its answer.
+    pub idle_timeout: Duration,
+    /// How long answers in flight may take at shutdown.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 256,
+            requests_max: 16,
+            request_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Serves a bound listener until `shutdown`, then answers what is in flight.
+pub async fn run<O: Observed>(
+    listener: TcpListener,
+    observed: Arc<O>,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    let router = routes::router(observed, metrics, &limits);
+    let guarded = GuardedListener::new(listener, &limits);
+    let stop = shutdown.clone();
+    let serve = axum::serve(guarded, router)
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .into_future();
+    let overdue = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(limits.drain_timeout).await;
+    };
+    tokio::select! {
+        result = serve => if let Err(error) = result {
+            tracing::error!(%error, "the http port failed");
+        },
+        () = overdue => {
+            let timeout = limits.drain_timeout;
+            tracing::warn!("http connections are aborted: not done within {timeout:?}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What the HTTP port shows of the broker.
+
+use std::error::Error;
+
+use futures::future::BoxFuture;
+use serde::Serialize;
+
+/// Whatever can be looked at.
+pub trait Observed: Send + Sync + 'static {
+    /// Whether clients can be served now; otherwise what is missing, in words.
+    ///
+    /// # Errors
+    /// The reason why not.
+    fn ready(&self) -> Result<(), String>;
+
+    /// All partitions of this broker, by topic and number. Must not block the thread.
+    fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>>;
+}
+
+/// The broker could not be looked at. Told to the client and in the log.
+pub type ObserveError = Box<dyn Error + Send + Sync>;
+
+/// Where the bytes of one partition lie. Scripts rely on the names of the fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartitionStatus {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The first offset that can be read, from whichever tier.
+    pub log_start_offset: i64,
+    /// The first offset on the local disk.
+    pub local_log_start_offset: i64,
+    /// The offset after the last that consumers see.
+    pub high_watermark: i64,
+    /// The offset after the last.
+    pub log_end_offset: i64,
+    /// On the local disk, the active segment included.
+    pub local: TierStatus,
+    /// In the object store, also what is on the local disk as well.
+    pub remote: TierStatus,
+    /// Sealed and not yet in the object store.
+    pub pending: TierStatus,
+    /// The smallest timestamp of the first segment, in milliseconds since 1970; none while empty.
+    pub oldest_timestamp_ms: Option<i64>,
+    /// For how long the oldest pending segment has been sealed; 0 with none pending.
+    pub upload_lag_ms: i64,
+}
+
+/// How much of a partition is somewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TierStatus {
+    /// Number of segments.
+    pub segments: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
+}

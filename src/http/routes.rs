@@ -1,0 +1,87 @@
+//! The paths, and the limits around them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::sync::Semaphore;
+
+use super::{Limits, Observed};
+use crate::metrics::Metrics;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Clone)]
+struct Gate {
+    requests: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+pub(super) fn router<O: Observed>(
+    observed: Arc<O>,
+    metrics: Arc<Metrics>,
+    limits: &Limits,
+) -> Router {
+    let requests = Arc::new(Semaphore::new(limits.requests_max));
+    let gate = Gate { requests, timeout: limits.request_timeout };
+    let health = Router::new()
+        .route("/readyz", get(ready::<O>))
+        .route("/v1/partitions", get(partitions::<O>))
+        .with_state(observed);
+    Router::new()
+        .route("/metrics", get(page))
+        .with_state(metrics)
+        .merge(health)
+        .layer(middleware::from_fn_with_state(gate, limited))
+        // Outside the gate: a broker that is busy is still alive.
+        .route("/livez", get(async || "alive\n"))
+        .fallback(async || (StatusCode::NOT_FOUND, "no such page\n"))
+}
+
+async fn limited(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let Ok(_permit) = gate.requests.try_acquire() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n").into_response();
+    };
+    let path = request.uri().path().to_owned();
+    match tokio::time::timeout(gate.timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::warn!(path, "http request not answered within {:?}", gate.timeout);
+            (StatusCode::SERVICE_UNAVAILABLE, "not answered in time\n").into_response()
+        }
+    }
+}
+
+/// Some thousand lines take a millisecond to write, which is long for a network thread.
+async fn page(State(metrics): State<Arc<Metrics>>) -> Response {
+    match tokio::task::spawn_blocking(move || metrics.encode()).await {
+        Ok(page) => ([(header::CONTENT_TYPE, OPEN_METRICS)], page).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn ready<O: Observed>(State(observed): State<Arc<O>>) -> Response {
+    match observed.ready() {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response()
+        }
+    }
+}
+
+async fn partitions<O: Observed>(State(observed): State<Arc<O>>) -> Response {
+    match observed.partitions().await {
+        Ok(partitions) => Json(partitions).into_response(),
+        Err(error) => failed(&*error),
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> Response {
+    tracing::error!(%error, "http request failed");
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+}

@@ -1,0 +1,149 @@
+//! The remote tier. The tiering part knows nothing of this page: whoever wires it fills these.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::{counter, gauge, register};
+
+/// What happens between the disk and the object store. A clone counts into the same numbers.
+#[derive(Clone, Debug)]
+pub struct TieringMetrics {
+    /// Bytes served from the remote tier.
+    pub fetch_bytes: Counter,
+    /// Reads of the remote tier.
+    pub fetch_requests: Counter,
+    /// Reads that failed.
+    pub fetch_errors: Counter,
+    /// Bytes of segments uploaded.
+    pub copy_bytes: Counter,
+    /// Segments of which the upload was begun.
+    pub copy_requests: Counter,
+    /// Uploads that failed.
+    pub copy_errors: Counter,
+    /// Segments of which the deletion was begun.
+    pub delete_requests: Counter,
+    /// Deletions that failed.
+    pub delete_errors: Counter,
+    /// Bytes that wait for their upload.
+    pub copy_lag_bytes: Gauge,
+    /// Segments that wait for their upload.
+    pub copy_lag_segments: Gauge,
+    /// Bytes that wait for their deletion.
+    pub delete_lag_bytes: Gauge,
+    /// Segments that wait for their deletion.
+    pub delete_lag_segments: Gauge,
+    /// Bytes in the remote tier.
+    pub log_size_bytes: Gauge,
+    /// Segments that the manifest knows.
+    pub metadata_count: Gauge,
+    /// Bytes that the disk cache had.
+    pub cache_hit_bytes: Counter,
+    /// Bytes that it had to fetch.
+    pub cache_miss_bytes: Counter,
+    /// Bytes that it dropped to make room.
+    pub cache_evicted_bytes: Counter,
+    /// Bytes that it holds.
+    pub cache_bytes: Gauge,
+    store_requests: Family<StoreLabels, Counter>,
+    store_errors: Family<StoreLabels, Counter>,
+}
+
+/// What one can ask of an object store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreOperation {
+    /// An object or a range of it.
+    Get,
+    /// A whole object.
+    Put,
+    /// A part of a multipart upload.
+    PutPart,
+    /// Size and checksum of an object.
+    Head,
+    /// One page of names.
+    List,
+    /// One object or one batch.
+    Delete,
+}
+
+impl StoreOperation {
+    const fn label(self) -> StoreLabels {
+        let operation = match self {
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::PutPart => "put_part",
+            Self::Head => "head",
+            Self::List => "list",
+            Self::Delete => "delete",
+        };
+        StoreLabels { operation }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabels {
+    operation: &'static str,
+}
+
+impl TieringMetrics {
+    /// Handles that no page shows.
+    #[must_use]
+    pub fn unregistered() -> Self {
+        Self::registered(&mut Registry::default())
+    }
+
+    /// The counter of requests of one kind; each costs money.
+    #[must_use]
+    pub fn store_requests(&self, operation: StoreOperation) -> Counter {
+        self.store_requests.get_or_create_owned(&operation.label())
+    }
+
+    /// The counter of failed requests of one kind.
+    #[must_use]
+    pub fn store_errors(&self, operation: StoreOperation) -> Counter {
+        self.store_errors.get_or_create_owned(&operation.label())
+    }
+
+    pub(super) fn registered(registry: &mut Registry) -> Self {
+        let r = registry;
+        let kafka = |name| format!("kafka_server_brokertopicmetrics_remote{name}");
+        Self {
+            fetch_bytes: counter(r, &kafka("fetchbytes"), "Bytes served from the remote tier"),
+            fetch_requests: counter(r, &kafka("fetchrequests"), "Reads of the remote tier"),
+            fetch_errors: counter(r, &kafka("fetcherrors"), "Failed reads of the remote tier"),
+            copy_bytes: counter(r, &kafka("copybytes"), "Bytes uploaded"),
+            copy_requests: counter(r, &kafka("copyrequests"), "Uploads begun"),
+            copy_errors: counter(r, &kafka("copyerrors"), "Uploads failed"),
+            delete_requests: counter(r, &kafka("deleterequests"), "Remote deletions begun"),
+            delete_errors: counter(r, &kafka("deleteerrors"), "Remote deletions failed"),
+            copy_lag_bytes: gauge(r, &kafka("copylagbytes"), "Bytes waiting for upload"),
+            copy_lag_segments: gauge(r, &kafka("copylagsegments"), "Segments waiting for upload"),
+            delete_lag_bytes: gauge(r, &kafka("deletelagbytes"), "Bytes waiting for deletion"),
+            delete_lag_segments: gauge(
+                r,
+                &kafka("deletelagsegments"),
+                "Segments waiting for deletion",
+            ),
+            log_size_bytes: gauge(r, &kafka("logsizebytes"), "Bytes in the remote tier"),
+            metadata_count: gauge(r, &kafka("logmetadatacount"), "Segments in the manifest"),
+            cache_hit_bytes: counter(r, "icecore_cache_hit_bytes", "Bytes the cache had"),
+            cache_miss_bytes: counter(r, "icecore_cache_miss_bytes", "Bytes the cache fetched"),
+            cache_evicted_bytes: counter(r, "icecore_cache_evicted_bytes", "Bytes dropped"),
+            cache_bytes: gauge(r, "icecore_cache_bytes", "Bytes the cache holds"),
+            store_requests: register(
+                r,
+                "icecore_store_requests",
+                "Requests to the object store",
+                Family::default(),
+            ),
+            store_errors: register(
+                r,
+                "icecore_store_errors",
+                "Failed requests to the object store",
+                Family::default(),
+            ),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The HTTP port over real sockets.
+
+#[cfg(test)]
+mod http_port {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+    use icecore::http::{self, Limits, ObserveError, Observed, PartitionStatus, TierStatus};
+    use icecore::metrics::Metrics;
+    use parking_lot::Mutex;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::JoinHandle;
+    use tokio_util::sync::CancellationToken;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[derive(Default)]
+    struct Broker {
+        missing: Mutex<Option<String>>,
+        hangs: bool,
+        broken: bool,
+    }
+
+    fn partition() -> PartitionStatus {
+        PartitionStatus {
+            topic: "snow".to_owned(),
+            partition: 3,
+            log_start_offset: 10,
+            local_log_start_offset: 50,
+            high_watermark: 99,
+            log_end_offset: 100,
+            local: TierStatus { segments: 2, bytes: 2000 },
+            remote: TierStatus { segments: 4, bytes: 4000 },
+            pending: TierStatus { segments: 1, bytes: 900 },
+            oldest_timestamp_ms: Some(1_700_000_000_000),
+            upload_lag_ms: 12,
+        }
+    }
+
+    impl Observed for Broker {
+        fn ready(&self) -> Result<(), String> {
+            self.missing.lock().clone().map_or(Ok(()), Err)
+        }
+
+        fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>> {
+            async {
+                if self.hangs {
+                    std::future::pending::<()>().await;
+                }
+                if self.broken { Err("the manifest is gone".into()) } else { Ok(vec![partition()]) }
+            }
+            .boxed()
+        }
+    }
+
+    struct Running {
+        address: SocketAddr,
+        broker: Arc<Broker>,
+        metrics: Arc<Metrics>,
+        shutdown: CancellationToken,
+        task: JoinHandle<()>,
+    }
+
+    async fn start(broker: Broker, limits: Limits) -> Running {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (broker, metrics) = (Arc::new(broker), Arc::new(Metrics::new()));
+        let shutdown = CancellationToken::new();
+        let run = http::run(
+            listener,
+            Arc::clone(&broker),
+            Arc::clone(&metrics),
+            limits,
+            shutdown.clone(),
+        );
+        Running { address, broker, metrics, shutdown, task: tokio::spawn(run) }
+    }
+
+    impl Running {
+        /// Status and everything after the status line.
+        async fn get(&self, path: &str) -> (u16, String) {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut text = String::new();
+            let read = stream.read_to_string(&mut text);
+            tokio::time::timeout(SOON, read).await.expect("an answer in time").unwrap();
+            let (status, rest) = text.split_once("\r\n").unwrap();
+            (status.split(' ').nth(1).unwrap().parse().unwrap(), rest.to_owned())
+        }
+    }
+
+    #[tokio::test]
+    async fn readiness_says_what_is_missing_and_liveness_does_not_care() {
+        let server = start(Broker::default(), Limits::default()).await;
+        assert_eq!(server.get("/readyz").await.0, 200);
+        *server.broker.missing.lock() = Some("recovering 3 of 2000 partitions".to_owned());
+        let (status, text) = server.get("/readyz").await;
+        assert_eq!(status, 503);
+        assert!(text.ends_with("not ready: recovering 3 of 2000 partitions\n"), "{text}");
+        assert_eq!(server.get("/livez").await.0, 200);
+        assert_eq!(server.get("/other").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn partitions_come_as_json_with_the_promised_fields() {
+        let server = start(Broker::default(), Limits::default()).await;
+        let (status, text) = server.get("/v1/partitions").await;
+        assert_eq!(status, 200);
+        let body = text.split_once("\r\n\r\n").unwrap().1;
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        let expected = serde_json::json!([{
+            "topic": "snow", "partition": 3, "log_start_offset": 10,
+            "local_log_start_offset": 50, "high_watermark": 99, "log_end_offset": 100,
+            "local": {"segments": 2, "bytes": 2000}, "remote": {"segments": 4, "bytes": 4000},
+            "pending": {"segments": 1, "bytes": 900},
+            "oldest_timestamp_ms": 1_700_000_000_000_i64, "upload_lag_ms": 12,
+        }]);
+        assert_eq!(json, expected);
+    }
+
+    #[tokio::test]
+    async fn metrics_show_what_was_counted() {
+        let server = start(Broker::default(), Limits::default()).await;
+        server.metrics.topics.topic("snow").bytes_in.inc_by(42);
+        let (status, text) = server.get("/metrics").await;
+        assert_eq!(status, 200);
+        assert!(text.contains("application/openmetrics-text"), "{text}");
+        let line = "kafka_server_brokertopicmetrics_bytesin_total{topic=\"snow\"} 42\n";
+        assert!(text.contains(line), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_fails_or_never_comes_is_an_error_and_the_rest_goes_on() {
+        let broker = Broker { broken: true, ..Broker::default() };
+        let server = start(broker, Limits::default()).await;
+        let (status, text) = server.get("/v1/partitions").await;
+        assert!(status == 500 && text.ends_with("the manifest is gone\n"), "{status} {text}");
+
+        let request_timeout = Duration::from_millis(50);
+        let limits = Limits { request_timeout, requests_max: 1, ..Limits::default() };
+        let server = start(Broker { hangs: true, ..Broker::default() }, limits).await;
+        let (first, second) =
+            tokio::join!(server.get("/v1/partitions"), server.get("/v1/partitions"));
+        assert_eq!((first.0, second.0), (503, 503));
+        let texts = [first.1, second.1].concat();
+        assert!(texts.contains("not answered in time"), "{texts}");
+        assert_eq!(server.get("/readyz").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn clients_that_send_nothing_or_drip_are_closed_and_make_room() {
+        let idle_timeout = Duration::from_millis(150);
+        let limits = Limits { connections_max: 2, idle_timeout, ..Limits::default() };
+        let server = start(Broker::default(), limits).await;
+        let mut silent = TcpStream::connect(server.address).await.unwrap();
+        let mut dripping = TcpStream::connect(server.address).await.unwrap();
+        let drip = async {
+            while dripping.write_all(b"G").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(SOON, drip).await.expect("the dripping client is closed");
+        let mut byte = [0];
+        let end = tokio::time::timeout(SOON, silent.read(&mut byte)).await;
+        assert!(matches!(end.expect("the silent client is closed"), Ok(0) | Err(_)));
+        assert_eq!(server.get("/livez").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_is_not_held_up_by_a_connection_that_stays_open() {
+        let drain_timeout = Duration::from_millis(50);
+        let server = start(Broker::default(), Limits { drain_timeout, ..Limits::default() }).await;
+        let mut open = TcpStream::connect(server.address).await.unwrap();
+        open.write_all(b"GET /livez HTT").await.unwrap();
+        assert_eq!(server.get("/livez").await.0, 200);
+        server.shutdown.cancel();
+        tokio::time::timeout(SOON, server.task).await.expect("the server stops").unwrap();
+        assert!(TcpStream::connect(server.address).await.is_err());
+    }
+}
