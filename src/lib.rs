@@ -3,10 +3,14 @@
 //! The modules are floors: each imports only from those listed above it here, and neighbours on
 //! one floor never import each other (`tests/floors.rs` holds it).
 
+pub mod env;
 pub mod metrics;
 pub mod model;
 
+pub mod record;
 pub mod wire;
+
+pub mod log;
 
 pub mod http;
 pub mod server;

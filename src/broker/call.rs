@@ -1,0 +1,147 @@
+//! One request on its way through the broker: its header decoded once, its body on demand, its
+//! response encoded in the version that was asked for.
+
+use std::ops::Range;
+
+use bytes::{BufMut as _, Bytes};
+
+use crate::model::FileSlice;
+use crate::wire::exchange::{CloseReason, Piece, Reply, ReplyFrame, RequestFrame};
+use crate::wire::frame::RequestHeader;
+use crate::wire::messages::api::ApiKey;
+use crate::wire::{Decoder, Encoder, Message, Request};
+
+/// Room that most responses need.
+const RESPONSE_CAPACITY_BYTES: usize = 512;
+
+/// A request whose header has been understood.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The frame it came in.
+    pub frame: RequestFrame,
+    /// Which API.
+    pub api: ApiKey,
+    /// In which version; one that is advertised, but for ApiVersions.
+    pub version: i16,
+    correlation_id: i32,
+    client_id: Option<Range<usize>>,
+    body_at: usize,
+}
+
+impl Call {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// Why the connection has to be closed: an unknown API or version has no response that the
+    /// client could read.
+    pub fn new(frame: RequestFrame, served: impl Fn(ApiKey, i16) -> bool) -> Result<Self, CloseReason> {
+        let bytes = &frame.bytes[..];
+        let (Some(key), Some(version)) = (i16_at(bytes, 0), i16_at(bytes, 2)) else {
+            return Err(malformed(-1, -1, "shorter than a request header"));
+        };
+        let api = ApiKey::from_i16(key).ok_or(CloseReason::UnknownApi { key })?;
+        if !served(api, version) {
+            return Err(CloseReason::UnsupportedVersion { key, version });
+        }
+        let mut decoder = Decoder::new(bytes);
+        let header = RequestHeader::decode(&mut decoder, api.request_header_version(version))
+            .map_err(|error| malformed(key, version, error))?;
+        let client_id = header.client_id.as_deref().and_then(|text| range_in(bytes, text.as_bytes()));
+        let (correlation_id, body_at) = (header.correlation_id, bytes.len() - decoder.remaining());
+        drop(header);
+        Ok(Self { api, version, correlation_id, client_id, body_at, frame })
+    }
+
+    /// The client's name for itself, empty when it gave none.
+    pub fn client_id(&self) -> &str {
+        let bytes = self.client_id.clone().and_then(|range| self.frame.bytes.get(range));
+        bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// The client's address as coordinators show it.
+    pub fn client_host(&self) -> String {
+        format!("/{}", self.frame.connection.peer.ip())
+    }
+
+    /// Decodes the body; what it borrows points into the frame.
+    ///
+    /// # Errors
+    /// Why the connection has to be closed: a body that does not end where the frame ends, or
+    /// holds what the version does not allow.
+    pub fn body<'a, R: Request<'a>>(&'a self) -> Result<R, CloseReason> {
+        let mut decoder = Decoder::new(&self.frame.bytes[self.body_at..]);
+        let key = self.api as i16;
+        let body = R::decode(&mut decoder, self.version).map_err(|e| malformed(key, self.version, e))?;
+        decoder.finish().map_err(|e| malformed(key, self.version, e))?;
+        Ok(body)
+    }
+
+    /// The part of the frame that `bytes` borrows, to keep without a copy.
+    pub fn slice(&self, bytes: &[u8]) -> Bytes {
+        self.frame.bytes.slice_ref(bytes)
+    }
+
+    /// Encodes a response without records.
+    pub fn reply<'b>(&self, response: &impl Message<'b>) -> Reply {
+        self.reply_in(self.version, response, &[])
+    }
+
+    /// Encodes a response whose external values are `slices` by index: each a list of file ranges
+    /// that make up the value.
+    pub fn reply_with<'b>(&self, response: &impl Message<'b>, slices: &[Vec<FileSlice>]) -> Reply {
+        self.reply_in(self.version, response, slices)
+    }
+
+    /// Encodes a response in a version other than the request's: ApiVersions to a client from the
+    /// future.
+    pub fn reply_in<'b>(
+        &self,
+        version: i16,
+        response: &impl Message<'b>,
+        slices: &[Vec<FileSlice>],
+    ) -> Reply {
+        let mut encoder = Encoder::with_capacity(RESPONSE_CAPACITY_BYTES);
+        encoder.buf.put_i32(0);
+        encoder.buf.put_i32(self.correlation_id);
+        if self.api.response_header_version(version) > 0 {
+            encoder.buf.put_u8(0); // no tagged fields
+        }
+        if let Err(error) = response.encode(&mut encoder, version) {
+            // The handler put something into a version that cannot carry it: ours to mend.
+            tracing::error!(api = self.api.name(), version, %error, "a response cannot be encoded");
+            return Reply::Close(malformed(self.api as i16, version, error));
+        }
+        let total = encoder.total_len() - 4;
+        let (mut head, cuts) = encoder.into_parts();
+        let Ok(length) = i32::try_from(total) else {
+            return Reply::Close(malformed(self.api as i16, version, "a response over 2 GiB"));
+        };
+        head[..4].copy_from_slice(&length.to_be_bytes());
+        let pieces = cuts
+            .iter()
+            .flat_map(|cut| {
+                let slices = slices.get(cut.index as usize).map_or(&[][..], Vec::as_slice);
+                slices.iter().map(|slice| Piece { at: cut.position, slice: slice.clone() })
+            })
+            .collect();
+        Reply::Frame(ReplyFrame { head: head.freeze(), pieces })
+    }
+}
+
+fn malformed(
+    key: i16,
+    version: i16,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> CloseReason {
+    CloseReason::Malformed { key, version, cause: cause.into() }
+}
+
+fn i16_at(bytes: &[u8], at: usize) -> Option<i16> {
+    Some(i16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+/// Where `part` lies in `whole`, when it does.
+fn range_in(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+    (start + part.len() <= whole.len()).then_some(start..start + part.len())
+}

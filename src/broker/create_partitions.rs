@@ -1,0 +1,59 @@
+//! CreatePartitions.
+
+use std::collections::HashSet;
+
+use super::{Broker, Call};
+use crate::cluster::GrowTopicError;
+use crate::wire::ErrorCode;
+use crate::wire::messages::create_partitions::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
+    CreatePartitionsTopicResult,
+};
+
+pub(super) async fn handle(
+    broker: &Broker,
+    _call: &Call,
+    request: CreatePartitionsRequest<'_>,
+) -> CreatePartitionsResponse<'static> {
+    let (mut seen, mut results) = (HashSet::new(), Vec::with_capacity(request.topics.len()));
+    for topic in &request.topics {
+        let outcome = if seen.insert(&*topic.name) {
+            grow(broker, topic, request.validate_only).await
+        } else {
+            Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned()))
+        };
+        let (error_code, error_message) = match outcome {
+            Ok(()) => (0, None),
+            Err((code, message)) => (code as i16, Some(message.into())),
+        };
+        let name = topic.name.clone().into_owned().into();
+        results.push(CreatePartitionsTopicResult { name, error_code, error_message });
+    }
+    CreatePartitionsResponse { results, ..Default::default() }
+}
+
+async fn grow(
+    broker: &Broker,
+    topic: &CreatePartitionsTopic<'_>,
+    validate_only: bool,
+) -> Result<(), (ErrorCode, String)> {
+    let assignments: Option<Vec<_>> = topic
+        .assignments
+        .as_ref()
+        .map(|all| all.iter().map(|assignment| assignment.broker_ids.clone()).collect());
+    broker
+        .controller
+        .grow_topic(&topic.name, topic.count, assignments.as_deref(), validate_only)
+        .await
+        .map_err(|error| (error_code(&error), error.to_string()))
+}
+
+fn error_code(error: &GrowTopicError) -> ErrorCode {
+    match error {
+        GrowTopicError::Unknown(_) => ErrorCode::UnknownTopicOrPartition,
+        GrowTopicError::NotMore { .. } => ErrorCode::InvalidPartitions,
+        GrowTopicError::TooMany(_) => ErrorCode::PolicyViolation,
+        GrowTopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+        GrowTopicError::Store(_) | GrowTopicError::Host(_) => ErrorCode::KafkaStorageError,
+    }
+}

@@ -1,0 +1,71 @@
+//! DeleteTopics.
+
+use super::{Broker, Call};
+use crate::cluster::{DeleteTopicError, TopicRef};
+use crate::model::TopicId;
+use crate::wire::ErrorCode;
+use crate::wire::messages::delete_topics::{
+    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+
+pub(super) async fn handle(
+    broker: &Broker,
+    call: &Call,
+    request: DeleteTopicsRequest<'_>,
+) -> DeleteTopicsResponse<'static> {
+    let states = if call.version >= 6 {
+        request.topics
+    } else {
+        let named = |name| DeleteTopicState { name: Some(name), ..Default::default() };
+        request.topic_names.into_iter().map(named).collect()
+    };
+    let mut responses = Vec::with_capacity(states.len());
+    for state in states {
+        responses.push(delete(broker, &state).await);
+    }
+    DeleteTopicsResponse { responses, ..Default::default() }
+}
+
+async fn delete(broker: &Broker, state: &DeleteTopicState<'_>) -> DeletableTopicResult<'static> {
+    let name = state.name.as_ref().map(|name| name.clone().into_owned());
+    let topic = match (&name, state.topic_id) {
+        (Some(_), id) if id != TopicId::ZERO => {
+            let message = "You may not specify both topic name and topic id.";
+            return answer(name, id, Some((ErrorCode::InvalidRequest, message.to_owned())));
+        }
+        (Some(name), _) => TopicRef::Name(name.clone()),
+        (None, TopicId::ZERO) => {
+            let message = "Neither topic name nor id were specified.";
+            return answer(None, TopicId::ZERO, Some((ErrorCode::InvalidRequest, message.to_owned())));
+        }
+        (None, id) => TopicRef::Id(id),
+    };
+    if !broker.config.delete_topic_enable() {
+        let error = (ErrorCode::TopicDeletionDisabled, "delete.topic.enable is false".to_owned());
+        return answer(name, state.topic_id, Some(error));
+    }
+    match broker.controller.delete_topic(&topic).await {
+        Ok(deleted) => {
+            broker.groups.topic_deleted(&deleted).await;
+            answer(Some(deleted.name.to_string()), deleted.id, None)
+        }
+        Err(error) => {
+            let code = match &error {
+                DeleteTopicError::UnknownName(_) => ErrorCode::UnknownTopicOrPartition,
+                DeleteTopicError::UnknownId(_) => ErrorCode::UnknownTopicId,
+                DeleteTopicError::Store(_) => ErrorCode::KafkaStorageError,
+            };
+            answer(name, state.topic_id, Some((code, error.to_string())))
+        }
+    }
+}
+
+fn answer(
+    name: Option<String>,
+    topic_id: TopicId,
+    error: Option<(ErrorCode, String)>,
+) -> DeletableTopicResult<'static> {
+    let (error_code, error_message) =
+        error.map_or((0, None), |(code, message)| (code as i16, Some(message.into())));
+    DeletableTopicResult { name: name.map(Into::into), topic_id, error_code, error_message }
+}

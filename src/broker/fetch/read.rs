@@ -1,0 +1,173 @@
+//! One partition of a fetch.
+
+use std::sync::Arc;
+
+use super::session::{TopicKey, Wanted};
+use super::plan::FetchPlan;
+use super::Broker;
+use crate::log::{ReadError, TieredRead};
+use crate::metadata::{ClusterImage, TopicImage};
+use crate::model::{FileSlice, LeaderEpoch, Offset};
+use crate::replica::Partition;
+use crate::wire::ErrorCode;
+
+/// A partition's part of a reply.
+#[derive(Debug, Default)]
+pub(super) struct PartitionRead {
+    /// Where the partition stands; -1 each when there is an error.
+    pub(super) bounds: Bounds,
+    /// What went wrong.
+    pub(super) error: Option<ErrorCode>,
+    /// Where the reader's history and ours part (KIP-595): epoch and its end here.
+    pub(super) diverging: Option<(LeaderEpoch, Offset)>,
+    /// The records, as ranges of files.
+    pub(super) slices: Vec<FileSlice>,
+}
+
+impl PartitionRead {
+    pub(super) fn failed(error: ErrorCode) -> Self {
+        Self { error: Some(error), ..Self::default() }
+    }
+
+    /// Bytes of records.
+    pub(super) fn len(&self) -> usize {
+        self.slices.iter().map(|slice| usize::try_from(slice.len).unwrap_or(usize::MAX)).sum()
+    }
+}
+
+/// The offsets that a reply tells with every partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) high_watermark: i64,
+    pub(super) last_stable: i64,
+    pub(super) log_start: i64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { high_watermark: -1, last_stable: -1, log_start: -1 }
+    }
+}
+
+/// What a first look at a partition gives.
+pub(super) enum Looked {
+    /// The answer: records from the page cache, nothing new, or an error.
+    Here(PartitionRead),
+    /// Records that have to come from the disk or the store first.
+    Elsewhere(ElsewhereRead),
+}
+
+/// A read that is to run beside the network threads.
+pub(super) struct ElsewhereRead {
+    pub(super) partition: Arc<Partition>,
+    pub(super) bounds: Bounds,
+    pub(super) from: Offset,
+    pub(super) end: Offset,
+    pub(super) max_bytes: usize,
+    pub(super) min_one: bool,
+}
+
+/// Looks at a partition without waiting for a disk. `left` is what remains of the request's
+/// bytes; `min_one` asks for a whole batch even above every limit.
+pub(super) fn look(
+    broker: &Broker,
+    image: &ClusterImage,
+    plan: &FetchPlan,
+    wanted: &Wanted,
+    left: usize,
+    min_one: bool,
+) -> Looked {
+    let partition = match find(broker, image, wanted) {
+        Ok(partition) => partition,
+        Err(code) => return Looked::Here(PartitionRead::failed(code)),
+    };
+    let bounds = bounds(&partition);
+    if let Some(diverging) = diverging(&partition, wanted) {
+        let diverging = Some(diverging);
+        return Looked::Here(PartitionRead { bounds, diverging, ..PartitionRead::default() });
+    }
+    let (from, end) = (Offset::new(wanted.fetch_offset), partition.readable_end(plan.isolation));
+    if let Err(code) = in_range(&partition, from) {
+        return Looked::Here(PartitionRead::failed(code));
+    }
+    let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0).min(left);
+    if from >= end || (max_bytes == 0 && !min_one) {
+        return Looked::Here(PartitionRead { bounds, ..PartitionRead::default() });
+    }
+    if from >= partition.tail_start() {
+        return match partition.log().local().read(from, max_bytes, end, min_one) {
+            Ok(slice) => {
+                let slices = slice.into_iter().map(|slice| slice.file_slice()).collect();
+                Looked::Here(PartitionRead { bounds, slices, ..PartitionRead::default() })
+            }
+            Err(error) => Looked::Here(PartitionRead::failed(read_error(&partition, &error))),
+        };
+    }
+    Looked::Elsewhere(ElsewhereRead { partition, bounds, from, end, max_bytes, min_one })
+}
+
+impl ElsewhereRead {
+    /// Reads it; runs to its end even when nobody waits any more.
+    pub(super) async fn run(self) -> PartitionRead {
+        let log = self.partition.log();
+        match log.read(self.from, self.max_bytes, self.end, self.min_one).await {
+            Ok(TieredRead { slices, .. }) => {
+                PartitionRead { bounds: self.bounds, slices, ..PartitionRead::default() }
+            }
+            Err(error) => PartitionRead::failed(read_error(&self.partition, &error)),
+        }
+    }
+}
+
+fn find(
+    broker: &Broker,
+    image: &ClusterImage,
+    wanted: &Wanted,
+) -> Result<Arc<Partition>, ErrorCode> {
+    let topic: &Arc<TopicImage> = match &wanted.topic {
+        TopicKey::Id(id) => image.topic_by_id(*id).ok_or(ErrorCode::UnknownTopicId)?,
+        TopicKey::Name(name) => image.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
+    };
+    let partition = broker
+        .replicas
+        .partition(&topic.name, wanted.partition)
+        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    super::super::check_leader_epoch(&partition, wanted.current_leader_epoch)?;
+    Ok(partition)
+}
+
+fn bounds(partition: &Partition) -> Bounds {
+    let high_watermark = partition.high_watermark();
+    Bounds {
+        high_watermark: high_watermark.get(),
+        last_stable: partition.log().local().last_stable().min(high_watermark).get(),
+        log_start: partition.log().log_start().get(),
+    }
+}
+
+fn in_range(partition: &Partition, from: Offset) -> Result<(), ErrorCode> {
+    if from < partition.log().log_start() || from > partition.log().local().log_end() {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    Ok(())
+}
+
+/// Whether the reader's last epoch ends elsewhere in our log than where it reads on (KIP-595).
+fn diverging(partition: &Partition, wanted: &Wanted) -> Option<(LeaderEpoch, Offset)> {
+    if wanted.last_fetched_epoch < 0 {
+        return None;
+    }
+    let fetched = LeaderEpoch::new(wanted.last_fetched_epoch);
+    let (epoch, end) = partition.log().epoch_end(fetched)?;
+    (epoch < fetched || end < Offset::new(wanted.fetch_offset)).then_some((epoch, end))
+}
+
+fn read_error(partition: &Partition, error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        error => {
+            tracing::error!(partition = %partition.name(), %error, "a fetch could not be read");
+            ErrorCode::KafkaStorageError
+        }
+    }
+}

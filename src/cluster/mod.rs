@@ -1,0 +1,11 @@
+//! Membership and control: who may change the cluster image, and where it is kept.
+//!
+//! One machine is a cluster of one: it leads every partition, and its image lies in SQLite.
+
+mod controller;
+mod sqlite_store;
+
+pub use controller::{
+    AlterTopicError, Controller, CreateTopic, CreateTopicError, DeleteTopicError, GrowTopicError,
+};
+pub use sqlite_store::{OpenMetaStoreError, SqliteMetaStore};

@@ -1,0 +1,33 @@
+//! The segment engine: one partition's records on the local disk, in Kafka's formats.
+//!
+//! Read it from [`Log`]: `partition_log` is what readers see, `write` what the writer does,
+//! `recovery` how it begins. `segment` and `index` are its files.
+
+pub mod checkpoint;
+mod epochs;
+mod error;
+mod file_names;
+mod index;
+mod options;
+mod partition_log;
+pub mod partition_metadata;
+mod producer_snapshot;
+mod producers;
+mod recovery;
+pub mod retention;
+mod segment;
+mod write;
+
+pub use epochs::text_of as leader_epochs_text;
+pub use error::{AppendError, OpenLogError, ReadError};
+pub use file_names::FileKind;
+pub use index::{
+    OFFSET_ENTRY_LEN, OffsetEntry, TIME_ENTRY_LEN, TimeEntry, read_offset_entry, read_time_entry,
+};
+pub use options::{LogConfig, LogEnv, OpenAt};
+pub use partition_log::Log;
+pub use producer_snapshot::{SnapshotEntry, decode as decode_producer_snapshot};
+pub use producers::ProducerError;
+pub use recovery::RecoveryReport;
+pub use segment::{Extent, LogSlice, Sealed, TimestampedOffset};
+pub use write::Appended;

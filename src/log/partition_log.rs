@@ -1,0 +1,292 @@
+//! The local log of one partition: one writer, many readers.
+//!
+//! Invariants: `log_start <= log_end` and `local_log_start <= log_end`; segments follow each other
+//! without a gap, the last one is active; what is below `flushed` survives a power cut.
+//!
+//! The writer's state is behind one lock that only appends, rolls and upkeep take. Readers see an
+//! immutable list of segments, swapped whole, and never wait for the writer.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::epochs::Epochs;
+use super::error::ReadError;
+use super::file_names::{DELETED_SUFFIX, FileKind};
+use super::options::{LogConfig, LogEnv};
+use super::producers::Producers;
+use super::segment::{Active, LogSlice, Sealed, TimestampedOffset, View};
+use crate::env::Edge;
+use crate::model::{LeaderEpoch, Offset};
+
+/// The segments that readers see.
+#[derive(Debug)]
+pub(super) struct Segments {
+    /// By base offset.
+    pub(super) sealed: Vec<Arc<Sealed>>,
+    pub(super) active: Arc<View>,
+}
+
+impl Segments {
+    /// The first offset on this disk.
+    fn start(&self) -> Offset {
+        self.sealed.first().map_or(self.active.base(), |first| first.base())
+    }
+
+    /// The number of the sealed segment that holds `offset`, or the number of sealed segments
+    /// when it is the active one's.
+    fn place(&self, offset: Offset) -> usize {
+        self.sealed.partition_point(|segment| segment.end() <= offset)
+    }
+
+    fn view(&self, place: usize) -> io::Result<Arc<View>> {
+        self.sealed.get(place).map_or_else(|| Ok(self.active.clone()), |sealed| sealed.view())
+    }
+}
+
+/// What only the writer touches.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) active: Active,
+    pub(super) producers: Producers,
+}
+
+/// The local log of a partition.
+pub struct Log {
+    pub(super) dir: PathBuf,
+    pub(super) env: LogEnv,
+    pub(super) config: ArcSwap<LogConfig>,
+    pub(super) writer: Mutex<Writer>,
+    pub(super) segments: ArcSwap<Segments>,
+    pub(super) epochs: Mutex<Epochs>,
+    pub(super) log_start: AtomicI64,
+    pub(super) log_end: AtomicI64,
+    /// Data below it was synced.
+    pub(super) flushed: AtomicI64,
+    /// Data and indexes below it were synced: recovery may begin there.
+    pub(super) recovery_point: AtomicI64,
+    pub(super) sealed_bytes: AtomicU64,
+    /// Files were created that the folder does not durably name yet.
+    pub(super) folder_dirty: AtomicBool,
+    /// Why no more appends are taken.
+    pub(super) failed: Mutex<Option<Arc<io::Error>>>,
+}
+
+fn load(offset: &AtomicI64) -> Offset {
+    Offset::new(offset.load(Ordering::Acquire))
+}
+
+impl Log {
+    /// The partition's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The first offset that is not deleted. It may lie below all local segments.
+    pub fn log_start(&self) -> Offset {
+        load(&self.log_start)
+    }
+
+    /// The first offset that lies on this disk.
+    pub fn local_log_start(&self) -> Offset {
+        self.segments.load().start().max(self.log_start())
+    }
+
+    /// The offset that the next record gets.
+    pub fn log_end(&self) -> Offset {
+        load(&self.log_end)
+    }
+
+    /// The offset after the last record whose transaction is decided. Transactional batches are
+    /// refused, so every record is.
+    pub fn last_stable(&self) -> Offset {
+        self.log_end()
+    }
+
+    /// Records below it survive a power cut.
+    pub fn flushed(&self) -> Offset {
+        load(&self.flushed)
+    }
+
+    /// Where recovery would begin.
+    pub fn recovery_point(&self) -> Offset {
+        load(&self.recovery_point)
+    }
+
+    /// Bytes of records on this disk.
+    pub fn size_bytes(&self) -> u64 {
+        self.sealed_bytes.load(Ordering::Relaxed) + self.segments.load().active.extent().size
+    }
+
+    /// The local segments that never change again, by base offset.
+    pub fn sealed(&self) -> Vec<Arc<Sealed>> {
+        self.segments.load().sealed.clone()
+    }
+
+    /// How far the active segment reaches, and where it began.
+    pub fn active_extent(&self) -> (Offset, super::segment::Extent) {
+        let segments = self.segments.load();
+        (segments.active.base(), segments.active.extent())
+    }
+
+    /// Takes over changed settings; they count from the next append on.
+    pub fn configure(&self, config: LogConfig) {
+        self.config.store(Arc::new(config));
+    }
+
+    /// Why the log takes no appends, if it does not.
+    pub fn failure(&self) -> Option<Arc<io::Error>> {
+        self.failed.lock().clone()
+    }
+
+    /// Whole batches from the one that holds `from` on: at most `max_bytes` of them, but the first
+    /// one in any case when `min_one` is set; none that reaches `upper`; all from one segment.
+    /// `None` when there is nothing to read there yet.
+    ///
+    /// # Errors
+    /// When `from` is outside the log or below its local part, or the disk fails.
+    pub fn read(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        upper: Offset,
+        min_one: bool,
+    ) -> Result<Option<LogSlice>, ReadError> {
+        let (log_start, log_end) = (self.log_start(), self.log_end());
+        if from < log_start || from > log_end {
+            return Err(ReadError::OutOfRange { offset: from, log_start, log_end });
+        }
+        if from >= upper.min(log_end) {
+            return Ok(None);
+        }
+        let segments = self.segments.load();
+        if from < segments.start() {
+            let local_log_start = segments.start();
+            return Err(ReadError::BelowLocal { offset: from, local_log_start });
+        }
+        let view = segments.view(segments.place(from))?;
+        Ok(view.read(from, max_bytes, upper, min_one)?)
+    }
+
+    /// The first local record at or after the log start with at least that timestamp.
+    ///
+    /// # Errors
+    /// When the disk fails or a batch does not unpack.
+    pub fn offset_for_timestamp(&self, timestamp_ms: i64) -> io::Result<Option<TimestampedOffset>> {
+        let (segments, start) = (self.segments.load_full(), self.local_log_start());
+        let late_enough = |sealed: &&Arc<Sealed>| {
+            sealed.end() > start && sealed.max_timestamp_ms() >= timestamp_ms
+        };
+        for sealed in segments.sealed.iter().filter(late_enough) {
+            if let Some(found) = sealed.view()?.find_time(timestamp_ms, start)? {
+                return Ok(Some(found));
+            }
+        }
+        segments.active.find_time(timestamp_ms, start)
+    }
+
+    /// The largest timestamp of the local records, -1 when there is none.
+    pub fn max_timestamp_ms(&self) -> i64 {
+        let segments = self.segments.load();
+        let sealed = segments.sealed.iter().map(|sealed| sealed.max_timestamp_ms()).max();
+        sealed.unwrap_or(-1).max(segments.active.extent().max_timestamp_ms)
+    }
+
+    /// The first local record with the largest timestamp.
+    ///
+    /// # Errors
+    /// When the disk fails or a batch does not unpack.
+    pub fn max_timestamp(&self) -> io::Result<Option<TimestampedOffset>> {
+        match self.max_timestamp_ms() {
+            -1 => Ok(None),
+            largest => self.offset_for_timestamp(largest),
+        }
+    }
+
+    /// The largest epoch that is not after `epoch`, and the offset after its last record.
+    pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        self.epochs.lock().end(epoch, self.log_end())
+    }
+
+    /// The epoch of the record at `offset`.
+    pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.epochs.lock().at(offset)
+    }
+
+    /// The epochs of the offsets from `base` up to `end`.
+    pub fn epochs_within(&self, base: Offset, end: Offset) -> Vec<(LeaderEpoch, Offset)> {
+        self.epochs.lock().within(base, end)
+    }
+
+    /// The epochs from the log's start up to `end`, as they go with an upload.
+    pub fn epochs_until(&self, end: Offset) -> Vec<(LeaderEpoch, Offset)> {
+        self.epochs.lock().within(self.log_start(), end)
+    }
+
+    /// Moves the first offset that is not deleted; it never moves back nor past the end. Returns
+    /// where it is now. Blocking.
+    pub fn set_log_start(&self, start: Offset) -> Offset {
+        let start = start.min(self.log_end());
+        let before = self.log_start.fetch_max(start.get(), Ordering::AcqRel);
+        if before < start.get() && self.epochs.lock().truncate_to(start) {
+            self.store_epochs();
+        }
+        Offset::new(before.max(start.get()))
+    }
+
+    /// The file can be written again later: offsets that are gone have no readers.
+    pub(super) fn store_epochs(&self) {
+        if let Err(error) = self.epochs.lock().store(&*self.env.edges) {
+            tracing::error!(log = %self.dir.display(), %error, "leader epochs cannot be stored");
+        }
+    }
+
+    /// Removes the local copies of the sealed segments that end at or before `until`. The caller
+    /// has made sure that they are in the remote tier or below the log start. Blocking.
+    ///
+    /// # Errors
+    /// What the disk says; segments that are no longer listed are not read any more all the same.
+    pub fn remove_until(&self, until: Offset) -> io::Result<u64> {
+        let removed = {
+            let _writer = self.writer.lock();
+            let segments = self.segments.load();
+            let (gone, kept): (Vec<_>, Vec<_>) =
+                segments.sealed.iter().cloned().partition(|sealed| sealed.end() <= until);
+            let active = segments.active.clone();
+            self.segments.store(Arc::new(Segments { sealed: kept, active }));
+            gone
+        };
+        let bytes = removed.iter().map(|sealed| sealed.size()).sum();
+        self.sealed_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        removed.iter().try_for_each(|sealed| self.unlink(sealed))?;
+        Ok(bytes)
+    }
+
+    /// Renames first, so that a crash leaves no half a segment that a start would take for one.
+    fn unlink(&self, sealed: &Sealed) -> io::Result<()> {
+        let mut renamed = Vec::new();
+        // The log file first: without it the others are strays.
+        for kind in FileKind::ALL {
+            let path = sealed.path(kind);
+            let mut to = path.clone().into_os_string();
+            to.push(DELETED_SUFFIX);
+            match std::fs::rename(&path, &to) {
+                Ok(()) => renamed.push(to),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.env.edges.reached(Edge::SegmentRenamed)?;
+        renamed.into_iter().try_for_each(std::fs::remove_file)
+    }
+
+    /// Forgets idempotent producers that have not written for `expiration_ms`.
+    pub fn expire_producers(&self, expiration_ms: i64) {
+        let now_ms = self.env.clock.now_ms();
+        self.writer.lock().producers.expire(now_ms, expiration_ms);
+    }
+}

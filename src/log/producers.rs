@@ -1,0 +1,313 @@
+//! What the log knows of idempotent producers (KIP-98): the last five batches of each, so that a
+//! batch sent again is recognised and a hole is refused.
+//!
+//! An entry expires by the time of its last *append*, never by the timestamps of its records: a
+//! backfill of years-old records keeps its producers, over a restart too.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::producer_snapshot::SnapshotEntry;
+use crate::model::{Offset, ProducerEpoch, ProducerId, Sequence};
+use crate::record::BatchHeader;
+
+/// Batches that are remembered for each producer: as many as it may have in flight.
+const BATCHES_KEPT: usize = 5;
+
+/// Why a batch of an idempotent producer is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProducerError {
+    /// A batch before this one is missing, or this one was forgotten long ago.
+    #[error("producer {producer}: sequence {sequence} is out of order, {expected} is next")]
+    OutOfOrder {
+        /// Whose.
+        producer: ProducerId,
+        /// The batch's first.
+        sequence: i32,
+        /// What would have been right.
+        expected: i32,
+    },
+    /// A later incarnation of the producer has written already.
+    #[error("producer {producer}: epoch {epoch} is fenced by epoch {current}")]
+    Fenced {
+        /// Whose.
+        producer: ProducerId,
+        /// The batch's.
+        epoch: i16,
+        /// The latest.
+        current: i16,
+    },
+}
+
+/// A batch that was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendedBatch {
+    /// Its first sequence.
+    pub first_sequence: Sequence,
+    /// Its last sequence.
+    pub last_sequence: Sequence,
+    /// The offset of its first record.
+    pub base_offset: Offset,
+    /// The offset of its last record.
+    pub last_offset: Offset,
+    /// When it was appended, in milliseconds.
+    pub appended_ms: i64,
+}
+
+/// One producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducerEntry {
+    epoch: ProducerEpoch,
+    batches: VecDeque<AppendedBatch>,
+}
+
+impl ProducerEntry {
+    fn last(&self) -> Option<&AppendedBatch> {
+        self.batches.back()
+    }
+}
+
+/// What to do with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is next.
+    Append,
+    /// It is there already: this is where.
+    Duplicate(AppendedBatch),
+}
+
+/// All producers of one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Producers {
+    entries: HashMap<ProducerId, ProducerEntry>,
+}
+
+impl Producers {
+    /// Judges a batch of an idempotent producer.
+    ///
+    /// # Errors
+    /// When its epoch is fenced or its sequence is not the next.
+    pub fn judge(&self, header: &BatchHeader) -> Result<Verdict, ProducerError> {
+        let (producer, epoch) = (header.producer_id, header.producer_epoch);
+        // Nothing is known of it, or nothing any more: any sequence may be the next.
+        let Some(entry) = self.entries.get(&producer) else { return Ok(Verdict::Append) };
+        if epoch < entry.epoch {
+            let (epoch, current) = (epoch.0, entry.epoch.0);
+            return Err(ProducerError::Fenced { producer, epoch, current });
+        }
+        let sequence = header.base_sequence;
+        if epoch > entry.epoch {
+            return if sequence == Sequence(0) {
+                Ok(Verdict::Append)
+            } else {
+                Err(ProducerError::OutOfOrder { producer, sequence: sequence.0, expected: 0 })
+            };
+        }
+        let last_sequence = header.last_sequence();
+        let same = |batch: &&AppendedBatch| {
+            batch.first_sequence == sequence && batch.last_sequence == last_sequence
+        };
+        if let Some(batch) = entry.batches.iter().find(same) {
+            return Ok(Verdict::Duplicate(*batch));
+        }
+        let expected = entry.last().map_or(sequence, |last| last.last_sequence.advance(1));
+        if sequence == expected {
+            Ok(Verdict::Append)
+        } else {
+            let (sequence, expected) = (sequence.0, expected.0);
+            Err(ProducerError::OutOfOrder { producer, sequence, expected })
+        }
+    }
+
+    /// Notes a batch with its final offsets. Returns what was known of its producer before, for
+    /// [`Producers::undo`].
+    pub fn note(&mut self, header: &BatchHeader, appended_ms: i64) -> Option<ProducerEntry> {
+        let batch = AppendedBatch {
+            first_sequence: header.base_sequence,
+            last_sequence: header.last_sequence(),
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            appended_ms,
+        };
+        let before = self.entries.get(&header.producer_id).cloned();
+        let epoch = header.producer_epoch;
+        let entry = self
+            .entries
+            .entry(header.producer_id)
+            .or_insert_with(|| ProducerEntry { epoch, batches: VecDeque::new() });
+        if entry.epoch != epoch {
+            entry.epoch = epoch;
+            entry.batches.clear();
+        }
+        if entry.batches.len() == BATCHES_KEPT {
+            entry.batches.pop_front();
+        }
+        entry.batches.push_back(batch);
+        before
+    }
+
+    /// Takes a note back: the batch was not written after all.
+    pub fn undo(&mut self, producer: ProducerId, before: Option<ProducerEntry>) {
+        match before {
+            Some(entry) => self.entries.insert(producer, entry),
+            None => self.entries.remove(&producer),
+        };
+    }
+
+    /// Forgets producers whose last append is longer ago than `expiration_ms`.
+    pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
+        let fresh = |last: &AppendedBatch| now_ms - last.appended_ms < expiration_ms;
+        self.entries.retain(|_, entry| entry.last().is_some_and(fresh));
+    }
+
+    /// Forgets producers whose last batch lies at or after `end`: the log was cut there.
+    pub fn truncate_from(&mut self, end: Offset) {
+        self.entries.retain(|_, entry| entry.last().is_some_and(|last| last.last_offset < end));
+    }
+
+    /// How many producers are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What a snapshot keeps: the last batch of each producer, by id.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<SnapshotEntry> {
+        let entry = |(id, entry): (&ProducerId, &ProducerEntry)| {
+            let last = entry.last()?;
+            Some(SnapshotEntry {
+                producer: *id,
+                epoch: entry.epoch,
+                last_sequence: last.last_sequence,
+                last_offset: last.last_offset,
+                offset_delta: i32::try_from(last.last_offset - last.base_offset).unwrap_or(0),
+                appended_ms: last.appended_ms,
+            })
+        };
+        let mut entries: Vec<_> = self.entries.iter().filter_map(entry).collect();
+        entries.sort_unstable_by_key(|entry| entry.producer);
+        entries
+    }
+
+    /// What a snapshot told.
+    #[must_use]
+    pub fn restore(entries: &[SnapshotEntry]) -> Self {
+        let entries = entries.iter().map(|entry| {
+            let batch = AppendedBatch {
+                first_sequence: entry.first_sequence(),
+                last_sequence: entry.last_sequence,
+                base_offset: entry.last_offset + -i64::from(entry.offset_delta),
+                last_offset: entry.last_offset,
+                appended_ms: entry.appended_ms,
+            };
+            let batches = VecDeque::from([batch]);
+            (entry.producer, ProducerEntry { epoch: entry.epoch, batches })
+        });
+        Self { entries: entries.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::LeaderEpoch;
+
+    fn batch(epoch: i16, first: i32, count: i32, base: i64) -> BatchHeader {
+        BatchHeader {
+            base_offset: Offset::new(base),
+            length: 100,
+            leader_epoch: LeaderEpoch::ZERO,
+            magic: 2,
+            crc: 0,
+            attributes: 0,
+            last_offset_delta: count - 1,
+            base_timestamp: 0,
+            max_timestamp: 0,
+            producer_id: ProducerId(7),
+            producer_epoch: ProducerEpoch(epoch),
+            base_sequence: Sequence(first),
+            count,
+        }
+    }
+
+    fn with(batches: &[BatchHeader]) -> Producers {
+        let mut producers = Producers::default();
+        for batch in batches {
+            assert_eq!(producers.judge(batch), Ok(Verdict::Append));
+            producers.note(batch, 1000);
+        }
+        producers
+    }
+
+    #[test]
+    fn a_batch_sent_again_is_answered_with_its_first_offset() {
+        let sent: Vec<_> = (0..6).map(|i| batch(0, i * 10, 10, i64::from(i) * 10)).collect();
+        let producers = with(&sent);
+        for again in &sent[1..] {
+            let Ok(Verdict::Duplicate(found)) = producers.judge(again) else { panic!("{again:?}") };
+            assert_eq!(found.base_offset, again.base_offset);
+        }
+        assert_eq!(
+            producers.judge(&sent[0]),
+            Err(ProducerError::OutOfOrder { producer: ProducerId(7), sequence: 0, expected: 60 }),
+            "only five are remembered"
+        );
+    }
+
+    #[test]
+    fn a_hole_is_refused_and_the_sequence_wraps() {
+        let producers = with(&[batch(0, i32::MAX - 1, 3, 0)]);
+        assert_eq!(producers.judge(&batch(0, 1, 1, 0)), Ok(Verdict::Append));
+        assert!(matches!(
+            producers.judge(&batch(0, 2, 1, 0)),
+            Err(ProducerError::OutOfOrder { expected: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn a_new_epoch_starts_at_zero_and_fences_the_old() {
+        let mut producers = with(&[batch(0, 0, 5, 0)]);
+        assert!(matches!(
+            producers.judge(&batch(1, 5, 1, 0)),
+            Err(ProducerError::OutOfOrder { expected: 0, .. })
+        ));
+        producers.note(&batch(1, 0, 1, 5), 1000);
+        assert!(matches!(
+            producers.judge(&batch(0, 5, 1, 0)),
+            Err(ProducerError::Fenced { current: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn a_note_that_is_undone_leaves_no_trace() {
+        let mut producers = with(&[batch(0, 0, 5, 0)]);
+        let whole = producers.clone();
+        let before = producers.note(&batch(0, 5, 5, 5), 2000);
+        producers.undo(ProducerId(7), before);
+        assert_eq!(producers, whole);
+    }
+
+    #[test]
+    fn producers_expire_by_the_time_of_the_append() {
+        let mut producers = with(&[batch(0, 0, 5, 0)]);
+        producers.expire(1999, 1000);
+        assert_eq!(producers.len(), 1);
+        producers.expire(2000, 1000);
+        assert!(producers.is_empty());
+    }
+
+    #[test]
+    fn a_snapshot_keeps_the_last_batch_of_each() {
+        let producers = with(&[batch(3, 0, 5, 0), batch(3, 5, 5, 5)]);
+        let restored = Producers::restore(&producers.snapshot());
+        let Ok(Verdict::Duplicate(found)) = restored.judge(&batch(3, 5, 5, 5)) else { panic!() };
+        assert_eq!(found.base_offset, Offset::new(5));
+        assert_eq!(restored.judge(&batch(3, 10, 1, 10)), Ok(Verdict::Append));
+    }
+}
