@@ -3,6 +3,7 @@
 //! The modules are floors: each imports only from those listed above it here, and neighbours on
 //! one floor never import each other (`tests/floors.rs` holds it).
 
+pub mod config;
 pub mod env;
 pub mod metrics;
 pub mod model;

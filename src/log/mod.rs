@@ -16,6 +16,7 @@ mod producers;
 mod recovery;
 pub mod retention;
 mod segment;
+mod tiered;
 mod write;
 
 pub use epochs::text_of as leader_epochs_text;
@@ -30,4 +31,5 @@ pub use producer_snapshot::{SnapshotEntry, decode as decode_producer_snapshot};
 pub use producers::ProducerError;
 pub use recovery::RecoveryReport;
 pub use segment::{Extent, LogSlice, Sealed, TimestampedOffset};
+pub use tiered::{Tier, TieredLog, TieredRead};
 pub use write::Appended;

@@ -1,0 +1,414 @@
+//! The broker's configuration: places and settings, from file, environment and flags.
+//!
+//! Flags win over the environment, the environment over the file. Everything is checked here, and
+//! everything that is wrong is reported at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::broker_settings::BROKER_SETTINGS;
+use super::error::{ConfigError, Problem};
+use super::file;
+use super::setting::{ConfigSource, Setting};
+use super::value::{Value, nearest, read};
+
+/// The file that is read when it is there and no other is named.
+const DEFAULT_FILE: &str = "icecore.toml";
+
+/// Where a broker keeps and offers things, as given at one place; `None` where nothing was said.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--advertise`.
+    pub advertise: Option<String>,
+    /// `--http`.
+    pub http: Option<String>,
+    /// `--store`.
+    pub store: Option<String>,
+}
+
+/// What a configuration is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The file, when one is named.
+    pub file: Option<PathBuf>,
+    /// From flags and environment, which the command line has merged already.
+    pub places: Places,
+    /// `--set NAME=VALUE`, in order.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A store's table in the file: a URL and options.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreTable {
+    /// Where the objects lie.
+    pub url: String,
+    /// Further options by name, such as `endpoint`.
+    pub options: BTreeMap<String, String>,
+}
+
+/// The effective configuration of a broker.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    data_dir: PathBuf,
+    listen: String,
+    advertise: Option<String>,
+    http: String,
+    store: StoreTable,
+    values: HashMap<&'static str, (Value, ConfigSource)>,
+}
+
+impl BrokerConfig {
+    /// Puts the sources together.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let file = match &sources.file {
+            Some(path) => Some(file::read(path)),
+            None if Path::new(DEFAULT_FILE).exists() => Some(file::read(Path::new(DEFAULT_FILE))),
+            None => None,
+        };
+        let file = file.unwrap_or_else(|| Ok(file::File::default())).unwrap_or_else(|problem| {
+            problems.push(problem);
+            file::File::default()
+        });
+        let from_file = file.settings.iter().map(|(name, value)| (name.clone(), value.text()));
+        let values = values(from_file.chain(sources.settings.iter().cloned()), &mut problems);
+        let places = sources.places.clone();
+        let data_dir = places
+            .data_dir
+            .or_else(|| file.data_dir.clone().map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from("icecore-data"));
+        let store = places.store.or_else(|| file.store.clone());
+        let store = store_table(store, &file.stores, &data_dir);
+        let config = Self {
+            data_dir,
+            listen: places.listen.or(file.listen).unwrap_or_else(|| "127.0.0.1:9092".into()),
+            advertise: places.advertise.or(file.advertise),
+            http: places.http.or(file.http).unwrap_or_else(|| "127.0.0.1:9600".into()),
+            store,
+            values,
+        };
+        config.check_together(&mut problems);
+        ConfigError::check(problems)?;
+        Ok(config)
+    }
+
+    /// The defaults with everything in `data_dir`, and some settings on top.
+    ///
+    /// # Errors
+    /// When one of the settings is wrong.
+    pub fn in_dir(data_dir: &Path, settings: &[(&str, &str)]) -> Result<Self, ConfigError> {
+        let places = Places { data_dir: Some(data_dir.to_owned()), ..Places::default() };
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self::load(&Sources { file: None, places, settings: settings.iter().map(owned).collect() })
+    }
+
+    fn check_together(&self, problems: &mut Vec<Problem>) {
+        for (name, address) in [("listen", &self.listen), ("http", &self.http)]
+            .into_iter()
+            .chain(self.advertise.iter().map(|address| ("advertise", address)))
+        {
+            if split_address(address).is_none() {
+                let text = format!("{name} is {address:?}: give HOST:PORT");
+                problems.push(Problem::Conflict(text));
+            }
+        }
+        if self.number("group.min.session.timeout.ms") > self.number("group.max.session.timeout.ms")
+        {
+            let text = "group.min.session.timeout.ms is larger than group.max.session.timeout.ms";
+            problems.push(Problem::Conflict(text.into()));
+        }
+        if self.number("tiering.chunk.bytes") % 65_536 != 0 {
+            problems.push(Problem::Conflict("tiering.chunk.bytes is no multiple of 64 KiB".into()));
+        }
+    }
+
+    fn value(&self, name: &str) -> &Value {
+        match self.values.get(name) {
+            Some((value, _)) => value,
+            None => unreachable!("{name} is in the table of settings"),
+        }
+    }
+
+    pub(super) fn number(&self, name: &str) -> i64 {
+        self.value(name).number()
+    }
+
+    fn size(&self, name: &str) -> usize {
+        usize::try_from(self.number(name)).unwrap_or(0)
+    }
+
+    fn millis(&self, name: &str) -> Duration {
+        Duration::from_millis(self.number(name).try_into().unwrap_or(0))
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        matches!(self.value(name), Value::Boolean(true))
+    }
+
+    fn int(&self, name: &str) -> i32 {
+        i32::try_from(self.number(name)).unwrap_or(i32::MAX)
+    }
+
+    fn given(&self, name: &str) -> Option<String> {
+        let text = self.value(name).text();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// A value as text and where it came from; `None` for names that are no settings.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<(String, ConfigSource)> {
+        self.values.get(name).map(|(value, source)| (value.text(), *source))
+    }
+
+    /// What a topic's setting takes as its default from here: Kafka lets three names speak for
+    /// retention and two for the roll.
+    pub(super) fn topic_default(&self, setting: &Setting) -> (String, ConfigSource) {
+        let scaled = |names: &[(&str, i64)]| {
+            names.iter().find_map(|(name, factor)| {
+                let (value, source) = self.values.get(name)?;
+                let Value::Number(number) = value else { return None };
+                let given = *source != ConfigSource::Default;
+                given.then(|| (if *number < 0 { -1 } else { number * factor }, *source))
+            })
+        };
+        let scaled = match setting.name {
+            "retention.ms" => scaled(&[
+                ("log.retention.ms", 1),
+                ("log.retention.minutes", 60_000),
+                ("log.retention.hours", 3_600_000),
+            ]),
+            "segment.ms" => scaled(&[("log.roll.ms", 1), ("log.roll.hours", 3_600_000)]),
+            _ => None,
+        };
+        if let Some((number, source)) = scaled {
+            return (number.to_string(), source);
+        }
+        let synonym = setting.synonym.and_then(|name| self.get(name));
+        synonym
+            .filter(|(text, _)| !text.is_empty())
+            .unwrap_or_else(|| (setting.default.to_owned(), ConfigSource::Default))
+    }
+
+    /// Where everything local lies.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// The address of the Kafka listener, `HOST:PORT`.
+    #[must_use]
+    pub fn listen(&self) -> &str {
+        &self.listen
+    }
+
+    /// The address that clients are told, if it is not the listener's.
+    #[must_use]
+    pub fn advertise(&self) -> Option<(&str, u16)> {
+        self.advertise.as_deref().and_then(split_address)
+    }
+
+    /// The address of the HTTP listener, `HOST:PORT`.
+    #[must_use]
+    pub fn http(&self) -> &str {
+        &self.http
+    }
+
+    /// The object store.
+    #[must_use]
+    pub fn store(&self) -> &StoreTable {
+        &self.store
+    }
+
+    /// The folder of the read cache.
+    #[must_use]
+    pub fn cache_dir(&self) -> PathBuf {
+        self.given("cache.dir").map_or_else(|| self.data_dir.join("cache"), PathBuf::from)
+    }
+
+    /// `cluster.id`, when it is given.
+    #[must_use]
+    pub fn cluster_id(&self) -> Option<String> {
+        self.given("cluster.id")
+    }
+
+    /// `tiering.prefix`, empty when it is not given.
+    #[must_use]
+    pub fn tiering_prefix(&self) -> String {
+        self.given("tiering.prefix").unwrap_or_default()
+    }
+}
+
+macro_rules! getters {
+    ($($(#[$doc:meta])* $getter:ident -> $type:ty = $read:ident($name:literal);)*) => {
+        impl BrokerConfig {
+            $(
+                #[doc = concat!("`", $name, "`.")]
+                #[must_use]
+                pub fn $getter(&self) -> $type {
+                    self.$read($name)
+                }
+            )*
+        }
+    };
+}
+
+getters! {
+    auto_create_topics -> bool = flag("auto.create.topics.enable");
+    cache_bytes -> i64 = number("cache.bytes");
+    connections_max_idle -> Duration = millis("connections.max.idle.ms");
+    delete_topic_enable -> bool = flag("delete.topic.enable");
+    fetch_max_bytes -> usize = size("fetch.max.bytes");
+    group_initial_rebalance_delay -> Duration = millis("group.initial.rebalance.delay.ms");
+    group_max_session_timeout -> Duration = millis("group.max.session.timeout.ms");
+    group_max_size -> usize = size("group.max.size");
+    group_min_session_timeout -> Duration = millis("group.min.session.timeout.ms");
+    checkpoint_interval -> Duration = millis("log.flush.offset.checkpoint.interval.ms");
+    retention_check_interval -> Duration = millis("log.retention.check.interval.ms");
+    max_connections -> usize = size("max.connections");
+    fetch_session_slots -> usize = size("max.incremental.fetch.session.cache.slots");
+    max_inflight_bytes -> usize = size("max.inflight.bytes.per.connection");
+    max_inflight_requests -> usize = size("max.inflight.requests.per.connection");
+    max_request_partition_size_limit -> usize = size("max.request.partition.size.limit");
+    node_id -> i32 = int("node.id");
+    num_partitions -> i32 = int("num.partitions");
+    offset_metadata_max_bytes -> usize = size("offset.metadata.max.bytes");
+    offsets_retention_check_interval -> Duration = millis("offsets.retention.check.interval.ms");
+    offsets_retention_minutes -> i64 = number("offsets.retention.minutes");
+    offsets_topic_num_partitions -> i32 = int("offsets.topic.num.partitions");
+    offsets_topic_segment_bytes -> i64 = number("offsets.topic.segment.bytes");
+    producer_expiration_check_interval -> Duration = millis("producer.id.expiration.check.interval.ms");
+    producer_expiration_ms -> i64 = number("producer.id.expiration.ms");
+    queued_max_request_bytes -> usize = size("queued.max.request.bytes");
+    remote_fetch_max_wait -> Duration = millis("remote.fetch.max.wait.ms");
+    remote_list_offsets_timeout -> Duration = millis("remote.list.offsets.request.timeout.ms");
+    remote_index_cache_bytes -> usize = size("remote.log.index.file.cache.total.size.bytes");
+    copier_threads -> usize = size("remote.log.manager.copier.thread.pool.size");
+    copy_max_bytes_per_second -> i64 = number("remote.log.manager.copy.max.bytes.per.second");
+    tiering_task_interval -> Duration = millis("remote.log.manager.task.interval.ms");
+    reader_threads -> usize = size("remote.log.reader.threads");
+    remote_storage_system_enable -> bool = flag("remote.log.storage.system.enable");
+    socket_request_max_bytes -> usize = size("socket.request.max.bytes");
+    tiering_chunk_bytes -> i64 = number("tiering.chunk.bytes");
+    tiering_gc_interval -> Duration = millis("tiering.gc.interval.ms");
+    tiering_gc_min_age -> Duration = millis("tiering.gc.min.age.ms");
+}
+
+/// Defaults with what was given on top; the last word on a name counts.
+fn values(
+    given: impl Iterator<Item = (String, String)>,
+    problems: &mut Vec<Problem>,
+) -> HashMap<&'static str, (Value, ConfigSource)> {
+    let mut values: HashMap<_, _> = BROKER_SETTINGS
+        .iter()
+        .map(|setting| {
+            let value = match setting.default {
+                "" => Value::Text(String::new()),
+                default => read(setting, default).unwrap_or(Value::Text(String::new())),
+            };
+            (setting.name, (value, ConfigSource::Default))
+        })
+        .collect();
+    for (name, text) in given {
+        let Some(setting) = BROKER_SETTINGS.iter().find(|setting| setting.name == name) else {
+            let nearest = nearest(&name, BROKER_SETTINGS.iter().map(|setting| setting.name));
+            problems.push(Problem::Unknown { name, nearest });
+            continue;
+        };
+        match read(setting, &text) {
+            Ok(value) => drop(values.insert(setting.name, (value, ConfigSource::StaticBroker))),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    values
+}
+
+/// The store that is meant by a URL, by the name of a table, or by nothing.
+fn store_table(
+    given: Option<String>,
+    tables: &BTreeMap<String, BTreeMap<String, file::Scalar>>,
+    data_dir: &Path,
+) -> StoreTable {
+    let Some(given) = given else {
+        let here = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+        let url = format!("file://{}", here.join("store").display());
+        return StoreTable { url, options: BTreeMap::new() };
+    };
+    let Some(table) = tables.get(&given) else {
+        return StoreTable { url: given, options: BTreeMap::new() };
+    };
+    let mut options: BTreeMap<_, _> =
+        table.iter().map(|(name, value)| (name.replace('-', "_"), value.text())).collect();
+    StoreTable { url: options.remove("url").unwrap_or_default(), options }
+}
+
+/// `HOST:PORT`, with an IPv6 host in brackets.
+fn split_address(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Some((host, port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_fits_its_own_bounds() {
+        for setting in BROKER_SETTINGS.iter().chain(super::super::topic_settings::TOPIC_SETTINGS) {
+            if !setting.default.is_empty() {
+                read(setting, setting.default).unwrap_or_else(|p| panic!("{}: {p}", setting.name));
+            }
+        }
+        assert!(BROKER_SETTINGS.is_sorted_by_key(|setting| setting.name));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_reported_at_once() {
+        let settings = [("num.partition", "3"), ("num.partitions", "0"), ("node.id", "x")];
+        let error = BrokerConfig::in_dir(Path::new("/d"), &settings).expect_err("refused");
+        let text = error.to_string();
+        for expected in
+            ["did you mean num.partitions?", "at least 1", "invalid value x for node.id"]
+        {
+            assert!(text.contains(expected), "{text}");
+        }
+        assert_eq!(error.problems().len(), 3);
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("icecore.toml");
+        let text = "listen = \"0.0.0.0:1\"\nstore = \"main\"\n[settings]\n\"num.partitions\" = 3\n\
+                    \"log.segment.bytes\" = \"2MiB\"\n[stores.main]\nurl = \"s3://b\"\nendpoint = \"e\"\n";
+        std::fs::write(&file, text).expect("write");
+        let sources = Sources {
+            file: Some(file),
+            places: Places { listen: Some("[::1]:2".into()), ..Places::default() },
+            settings: vec![("num.partitions".into(), "4".into())],
+        };
+        let config = BrokerConfig::load(&sources).expect("load");
+        assert_eq!((config.listen(), config.num_partitions()), ("[::1]:2", 4));
+        assert_eq!(config.number("log.segment.bytes"), 2 << 20);
+        assert_eq!(config.store().url, "s3://b");
+        assert_eq!(config.store().options["endpoint"], "e");
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_is_refused() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("icecore.toml");
+        std::fs::write(&file, "data_dir = \"x\"\n").expect("write");
+        let sources = Sources { file: Some(file), ..Sources::default() };
+        let error = BrokerConfig::load(&sources).expect_err("refused");
+        assert!(error.to_string().contains("data_dir"), "{error}");
+    }
+}

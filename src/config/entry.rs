@@ -1,0 +1,114 @@
+//! Settings as DescribeConfigs shows them.
+
+use std::collections::BTreeMap;
+
+use super::broker::BrokerConfig;
+use super::broker_settings::BROKER_SETTINGS;
+use super::setting::{ConfigSource, Kind, Setting};
+use super::topic_settings::TOPIC_SETTINGS;
+use super::value::read;
+
+/// Another place that a value could have come from, the winner first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Synonym {
+    /// The setting there.
+    pub name: &'static str,
+    /// Its value.
+    pub value: String,
+    /// Which place.
+    pub source: ConfigSource,
+}
+
+/// One setting with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigEntry {
+    /// Kafka's name.
+    pub name: &'static str,
+    /// The value in force; `None` when it is not set.
+    pub value: Option<String>,
+    /// Where it came from.
+    pub source: ConfigSource,
+    /// Whether it cannot be changed while the broker runs.
+    pub read_only: bool,
+    /// Every place that has a word, by precedence.
+    pub synonyms: Vec<Synonym>,
+    /// Its type.
+    pub kind: Kind,
+    /// What it does.
+    pub documentation: &'static str,
+}
+
+impl ConfigEntry {
+    /// The protocol's number for the source.
+    #[must_use]
+    pub const fn source_number(&self) -> i8 {
+        self.source as i8
+    }
+}
+
+/// All settings of a topic.
+#[must_use]
+pub fn describe_topic(
+    broker: &BrokerConfig,
+    overrides: &BTreeMap<String, String>,
+) -> Vec<ConfigEntry> {
+    TOPIC_SETTINGS.iter().map(|setting| of_topic(broker, overrides, setting)).collect()
+}
+
+fn of_topic(
+    broker: &BrokerConfig,
+    overrides: &BTreeMap<String, String>,
+    setting: &'static Setting,
+) -> ConfigEntry {
+    let plain =
+        |text: &String| read(setting, text).map_or_else(|_| text.clone(), |value| value.text());
+    let (inherited, inherited_from) = broker.topic_default(setting);
+    let mut synonyms = Vec::new();
+    if let Some(value) = overrides.get(setting.name).map(plain) {
+        synonyms.push(Synonym { name: setting.name, value, source: ConfigSource::Topic });
+    }
+    let name = setting.synonym.unwrap_or(setting.name);
+    synonyms.push(Synonym { name, value: inherited, source: inherited_from });
+    if inherited_from != ConfigSource::Default && !setting.default.is_empty() {
+        let value = setting.default.to_owned();
+        synonyms.push(Synonym { name, value, source: ConfigSource::Default });
+    }
+    entry(setting, synonyms, false)
+}
+
+/// All settings of the broker.
+#[must_use]
+pub fn describe_broker(broker: &BrokerConfig) -> Vec<ConfigEntry> {
+    let of_broker = |setting: &'static Setting| {
+        let (value, source) = broker.get(setting.name).unwrap_or_default_of(setting);
+        let mut synonyms = vec![Synonym { name: setting.name, value, source }];
+        if source != ConfigSource::Default {
+            let (value, source) = (setting.default.to_owned(), ConfigSource::Default);
+            synonyms.push(Synonym { name: setting.name, value, source });
+        }
+        entry(setting, synonyms, true)
+    };
+    BROKER_SETTINGS.iter().map(of_broker).collect()
+}
+
+trait OrDefault {
+    fn unwrap_or_default_of(self, setting: &Setting) -> (String, ConfigSource);
+}
+
+impl OrDefault for Option<(String, ConfigSource)> {
+    fn unwrap_or_default_of(self, setting: &Setting) -> (String, ConfigSource) {
+        self.unwrap_or_else(|| (setting.default.to_owned(), ConfigSource::Default))
+    }
+}
+
+fn entry(setting: &'static Setting, mut synonyms: Vec<Synonym>, read_only: bool) -> ConfigEntry {
+    synonyms.retain(|synonym| !synonym.value.is_empty() || synonym.source != ConfigSource::Default);
+    let first = synonyms.first();
+    let source = first.map_or(ConfigSource::Default, |first| first.source);
+    let value = first.map(|first| first.value.clone());
+    let text = matches!(setting.kind, Kind::List);
+    // An empty list is a value, an empty text is none.
+    let value = if text { Some(value.unwrap_or_default()) } else { value };
+    let (name, kind, documentation) = (setting.name, setting.kind, setting.doc);
+    ConfigEntry { name, value, source, read_only, synonyms, kind, documentation }
+}

@@ -1,0 +1,66 @@
+//! `icecore.toml`.
+//!
+//! ```toml
+//! data-dir  = "/var/lib/icecore"
+//! listen    = "0.0.0.0:9092"
+//! advertise = "broker.example:9092"
+//! store     = "s3://bucket/prefix"      # or the name of a table below
+//!
+//! [settings]                            # Kafka's names, in quotes
+//! "num.partitions"    = 4
+//! "log.segment.bytes" = "256MiB"
+//!
+//! [stores.main]
+//! url      = "s3://bucket/prefix"
+//! endpoint = "http://127.0.0.1:4566"
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::error::Problem;
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct File {
+    pub(super) data_dir: Option<String>,
+    pub(super) listen: Option<String>,
+    pub(super) advertise: Option<String>,
+    pub(super) http: Option<String>,
+    pub(super) store: Option<String>,
+    #[serde(default)]
+    pub(super) settings: BTreeMap<String, Scalar>,
+    #[serde(default)]
+    pub(super) stores: BTreeMap<String, BTreeMap<String, Scalar>>,
+}
+
+/// A value that has a text.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Scalar {
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl Scalar {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Boolean(value) => value.to_string(),
+            Self::Integer(value) => value.to_string(),
+            Self::Float(value) => value.to_string(),
+            Self::Text(value) => value.clone(),
+        }
+    }
+}
+
+pub(super) fn read(path: &Path) -> Result<File, Problem> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::File(format!("cannot read {shown}: {error}")))?;
+    toml::from_str(&text).map_err(|error| Problem::File(format!("{shown}: {error}")))
+}

@@ -1,0 +1,20 @@
+//! Every setting: its name, default, bounds and meaning in one table, and the values that are in
+//! force with where each came from.
+
+mod alter;
+mod broker;
+mod broker_settings;
+mod entry;
+mod error;
+mod file;
+mod setting;
+mod topic;
+mod topic_settings;
+mod value;
+
+pub use alter::{AlterError, Operation, alter};
+pub use broker::{BrokerConfig, Places, Sources, StoreTable};
+pub use entry::{ConfigEntry, Synonym, describe_broker, describe_topic};
+pub use error::{ConfigError, Problem};
+pub use setting::{Bounds, ConfigSource, Kind, Setting};
+pub use topic::{TimestampSource, TopicConfig};

@@ -1,0 +1,79 @@
+//! What a setting is.
+
+/// Kafka's types of settings, with the numbers that DescribeConfigs gives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Boolean = 1,
+    /// Text.
+    Text = 2,
+    /// A 32-bit number.
+    Int = 3,
+    /// A 64-bit number.
+    Long = 5,
+    /// A fraction.
+    Double = 6,
+    /// Texts with commas between them.
+    List = 7,
+}
+
+/// Which values are right.
+#[derive(Clone, Copy, Debug)]
+pub enum Bounds {
+    /// Any of the type.
+    Any,
+    /// From here on.
+    AtLeast(i64),
+    /// From the first to the second, both inclusive.
+    Between(i64, i64),
+    /// One of these (each one, for a list).
+    OneOf(&'static [&'static str]),
+    /// A fraction from 0 to 1.
+    Fraction,
+}
+
+/// Where a value came from, with the numbers that DescribeConfigs gives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConfigSource {
+    /// Given for the topic.
+    Topic = 1,
+    /// A flag, the environment or the file.
+    StaticBroker = 4,
+    /// Nobody said anything.
+    Default = 5,
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Kafka's name, where Kafka has one.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// The value when nobody says anything; empty for "not set".
+    pub default: &'static str,
+    /// Which values are right.
+    pub bounds: Bounds,
+    /// For a topic's setting: the broker's setting that it takes its default from.
+    pub synonym: Option<&'static str>,
+    /// What it does, for people who are about to change it.
+    pub doc: &'static str,
+}
+
+impl Setting {
+    /// A setting without a synonym.
+    pub(super) const fn new(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        bounds: Bounds,
+        doc: &'static str,
+    ) -> Self {
+        Self { name, kind, default, bounds, synonym: None, doc }
+    }
+
+    /// The same with the broker's setting that gives its default.
+    pub(super) const fn of_broker(self, synonym: &'static str) -> Self {
+        Self { synonym: Some(synonym), ..self }
+    }
+}

@@ -1,0 +1,365 @@
+//! A topic's effective settings: what was given for it over what the broker says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::broker::BrokerConfig;
+use super::error::{ConfigError, Problem};
+use super::setting::Setting;
+use super::topic_settings::{INTERNAL_SEGMENT_BYTES, TOPIC_SETTINGS};
+use super::value::{Value, nearest, read};
+
+/// Whose clock stamps records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampSource {
+    /// The producer's.
+    CreateTime,
+    /// The broker's.
+    LogAppendTime,
+}
+
+/// A topic's settings, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicConfig {
+    values: BTreeMap<&'static str, Value>,
+    compacted: bool,
+    deletes: bool,
+    remote_storage: bool,
+}
+
+/// The setting of that name.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    if name == INTERNAL_SEGMENT_BYTES.name {
+        return Some(&INTERNAL_SEGMENT_BYTES);
+    }
+    TOPIC_SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+impl TopicConfig {
+    /// Checks `overrides` one by one and together, and fills in the broker's defaults.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn new(
+        broker: &BrokerConfig,
+        topic: &str,
+        overrides: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut values = BTreeMap::new();
+        for setting in TOPIC_SETTINGS {
+            let (text, _) = broker.topic_default(setting);
+            // A broker's value has been checked; a default fits its own bounds.
+            values.insert(setting.name, read(setting, &text).unwrap_or(Value::Text(text)));
+        }
+        for (name, text) in overrides {
+            match find(name).map(|setting| (setting.name, read(setting, text))) {
+                Some((name, Ok(value))) => drop(values.insert(name, value)),
+                Some((_, Err(problem))) => problems.push(problem),
+                None => {
+                    let nearest = nearest(name, TOPIC_SETTINGS.iter().map(|setting| setting.name));
+                    problems.push(Problem::Unknown { name: name.clone(), nearest });
+                }
+            }
+        }
+        ConfigError::check(problems)?;
+        let policy = values["cleanup.policy"].text();
+        let has = |wanted: &str| policy.split(',').any(|word| word.trim() == wanted);
+        let mut config = Self {
+            compacted: has("compact"),
+            deletes: has("delete"),
+            remote_storage: false,
+            values,
+        };
+        let wanted = matches!(config.values["remote.storage.enable"], Value::Boolean(true));
+        let asked = wanted && overrides.contains_key("remote.storage.enable");
+        let possible = broker.remote_storage_system_enable() && !config.compacted;
+        config.check_tiering(broker, asked)?;
+        config.remote_storage = wanted && possible && !topic.starts_with("__");
+        Ok(config)
+    }
+
+    /// Kafka's rules for settings of the two tiers (KIP-405, KIP-950).
+    fn check_tiering(&self, broker: &BrokerConfig, asked: bool) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        let mut conflict = |text: String| problems.push(Problem::Conflict(text));
+        if asked && !broker.remote_storage_system_enable() {
+            conflict(
+                "tiered storage is disabled in this broker: set remote.log.storage.system.enable=true \
+                 before remote.storage.enable=true"
+                    .into(),
+            );
+        }
+        if asked && self.compacted {
+            conflict(
+                "a compacted topic stays local: leave out remote.storage.enable=true, or set \
+                 cleanup.policy=delete"
+                    .into(),
+            );
+        }
+        for unit in ["ms", "bytes"] {
+            let (local_name, total_name) =
+                (format!("local.retention.{unit}"), format!("retention.{unit}"));
+            let (local, total) = (self.number(&local_name), self.number(&total_name));
+            if local == -2 {
+                continue;
+            }
+            if total != -1 && (local == -1 || local > total) {
+                conflict(format!(
+                    "{local_name} is {local}, more than {total_name} {total}: lower it, or -2 to \
+                     follow {total_name}"
+                ));
+            }
+            if self.flag("remote.log.copy.disable") && local != total {
+                conflict(format!(
+                    "with remote.log.copy.disable=true {local_name} must be -2 or the same as \
+                     {total_name} ({total}), it is {local}"
+                ));
+            }
+        }
+        ConfigError::check(problems)
+    }
+
+    /// Checks that a topic may change from `old` to these settings.
+    ///
+    /// # Errors
+    /// When the topic would leave the remote tier without permission to delete what lies there.
+    pub fn check_change_from(&self, old: &Self) -> Result<(), ConfigError> {
+        if old.remote_storage && !self.remote_storage && !self.flag("remote.log.delete.on.disable")
+        {
+            let text = "turning remote.storage.enable off deletes what lies in the remote tier: set \
+                        remote.log.delete.on.disable=true with it, or keep it readable with \
+                        remote.log.copy.disable=true";
+            return Err(Problem::Conflict(text.into()).into());
+        }
+        Ok(())
+    }
+
+    fn number(&self, name: &str) -> i64 {
+        self.values.get(name).map_or(0, Value::number)
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        matches!(self.values.get(name), Some(Value::Boolean(true)))
+    }
+
+    fn size(&self, name: &str) -> usize {
+        usize::try_from(self.number(name)).unwrap_or(0)
+    }
+
+    /// `None` for -1.
+    fn bound(&self, name: &str) -> Option<i64> {
+        Some(self.number(name)).filter(|bound| *bound >= 0)
+    }
+
+    /// Bytes of a segment, at least 1.
+    #[must_use]
+    pub fn segment_bytes(&self) -> usize {
+        let internal = self.size(INTERNAL_SEGMENT_BYTES.name);
+        if internal > 0 { internal } else { self.size("segment.bytes") }
+    }
+
+    /// Milliseconds that a segment may span.
+    #[must_use]
+    pub fn segment_ms(&self) -> i64 {
+        self.number("segment.ms")
+    }
+
+    /// The bound of an index file.
+    #[must_use]
+    pub fn index_bytes(&self) -> usize {
+        self.size("segment.index.bytes")
+    }
+
+    /// Bytes between two index entries.
+    #[must_use]
+    pub fn index_interval_bytes(&self) -> usize {
+        self.size("index.interval.bytes")
+    }
+
+    /// Milliseconds that records are kept over both tiers; `None` for ever.
+    #[must_use]
+    pub fn retention_ms(&self) -> Option<i64> {
+        self.bound("retention.ms").filter(|_| self.deletes)
+    }
+
+    /// Bytes that are kept over both tiers; `None` without bound.
+    #[must_use]
+    pub fn retention_bytes(&self) -> Option<u64> {
+        self.bound("retention.bytes").filter(|_| self.deletes).map(i64::unsigned_abs)
+    }
+
+    /// Milliseconds that uploaded records stay local; `None` for ever.
+    #[must_use]
+    pub fn local_retention_ms(&self) -> Option<i64> {
+        match self.number("local.retention.ms") {
+            -2 => self.bound("retention.ms"),
+            _ => self.bound("local.retention.ms"),
+        }
+    }
+
+    /// Bytes of uploaded records that stay local; `None` without bound.
+    #[must_use]
+    pub fn local_retention_bytes(&self) -> Option<u64> {
+        let bound = match self.number("local.retention.bytes") {
+            -2 => self.bound("retention.bytes"),
+            _ => self.bound("local.retention.bytes"),
+        };
+        bound.map(i64::unsigned_abs)
+    }
+
+    /// Most bytes of a batch.
+    #[must_use]
+    pub fn max_message_bytes(&self) -> usize {
+        self.size("max.message.bytes")
+    }
+
+    /// Whose clock stamps records.
+    #[must_use]
+    pub fn timestamp_source(&self) -> TimestampSource {
+        match self.values.get("message.timestamp.type") {
+            Some(Value::Text(text)) if text == "LogAppendTime" => TimestampSource::LogAppendTime,
+            _ => TimestampSource::CreateTime,
+        }
+    }
+
+    /// The earliest and the latest timestamp that are taken at `now_ms`.
+    #[must_use]
+    pub fn timestamp_bounds(&self, now_ms: i64) -> (i64, i64) {
+        if self.timestamp_source() == TimestampSource::LogAppendTime {
+            return (i64::MIN, i64::MAX);
+        }
+        (
+            now_ms.saturating_sub(self.number("message.timestamp.before.max.ms")),
+            now_ms.saturating_add(self.number("message.timestamp.after.max.ms")),
+        )
+    }
+
+    /// Records after which a write is synced.
+    #[must_use]
+    pub fn flush_messages(&self) -> i64 {
+        self.number("flush.messages")
+    }
+
+    /// Milliseconds after which a write is synced.
+    #[must_use]
+    pub fn flush_ms(&self) -> i64 {
+        self.number("flush.ms")
+    }
+
+    /// Whether every record needs a key.
+    #[must_use]
+    pub fn is_compacted(&self) -> bool {
+        self.compacted
+    }
+
+    /// Whether retention and DeleteRecords apply.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        self.deletes
+    }
+
+    /// Whether the topic tiers: asked for or by default, and possible.
+    #[must_use]
+    pub fn remote_storage_enable(&self) -> bool {
+        self.remote_storage
+    }
+
+    /// Whether nothing more is uploaded.
+    #[must_use]
+    pub fn remote_copy_disable(&self) -> bool {
+        self.flag("remote.log.copy.disable")
+    }
+
+    /// How old the first record of an active segment may get before it is rolled for upload.
+    #[must_use]
+    pub fn max_upload_lag(&self) -> Option<Duration> {
+        let bound = self.bound("tiering.max.upload.lag.ms")?;
+        Some(Duration::from_millis(bound.unsigned_abs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn topic(
+        broker: &[(&str, &str)],
+        overrides: &[(&str, &str)],
+    ) -> Result<TopicConfig, ConfigError> {
+        let broker = BrokerConfig::in_dir(Path::new("/d"), broker).expect("broker");
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        TopicConfig::new(&broker, "t", &overrides.iter().map(owned).collect())
+    }
+
+    #[test]
+    fn a_topic_takes_what_the_broker_says_and_its_own_words_win() {
+        let config = topic(
+            &[("log.retention.hours", "2"), ("log.segment.bytes", "2MiB")],
+            &[("segment.bytes", "3MiB"), ("local.retention.bytes", "1GiB")],
+        );
+        let config = config.expect("config");
+        assert_eq!((config.segment_bytes(), config.retention_ms()), (3 << 20, Some(7_200_000)));
+        assert_eq!(config.local_retention_ms(), Some(7_200_000), "-2 follows retention.ms");
+        assert_eq!(config.local_retention_bytes(), Some(1 << 30));
+        assert!(config.remote_storage_enable(), "topics tier by default");
+    }
+
+    #[test]
+    fn each_of_kafkas_rules_for_the_two_tiers_is_kept() {
+        for (broker, overrides, expected) in [
+            (
+                &[][..],
+                &[("cleanup.policy", "compact"), ("remote.storage.enable", "true")][..],
+                "stays local",
+            ),
+            (
+                &[("remote.log.storage.system.enable", "false")],
+                &[("remote.storage.enable", "true")],
+                "disabled in this broker",
+            ),
+            (
+                &[],
+                &[("retention.ms", "1000"), ("local.retention.ms", "1001")],
+                "local.retention.ms is 1001",
+            ),
+            (
+                &[],
+                &[("retention.bytes", "1000"), ("local.retention.bytes", "-1")],
+                "local.retention.bytes is -1",
+            ),
+            (
+                &[],
+                &[("remote.log.copy.disable", "true"), ("local.retention.ms", "1000")],
+                "must be -2 or the same",
+            ),
+            (&[], &[("segment.bytes", "1000")], "at least 1048576"),
+            (&[], &[("cleanup.policy", "shred")], "one of delete, compact"),
+            (&[], &[("segment.byte", "1000")], "did you mean segment.bytes?"),
+        ] {
+            let error = topic(broker, overrides).expect_err("refused").to_string();
+            assert!(error.contains(expected), "{overrides:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn leaving_the_remote_tier_needs_permission_to_delete() {
+        let tiered = topic(&[], &[]).expect("tiered");
+        let leaves = topic(&[], &[("remote.storage.enable", "false")]).expect("leaves");
+        assert!(leaves.check_change_from(&tiered).is_err());
+        let permits =
+            [("remote.storage.enable", "false"), ("remote.log.delete.on.disable", "true")];
+        assert!(topic(&[], &permits).expect("permits").check_change_from(&tiered).is_ok());
+        assert!(tiered.check_change_from(&leaves).is_ok());
+    }
+
+    #[test]
+    fn compacted_topics_stay_local_when_nobody_asked_otherwise() {
+        let config = topic(&[], &[("cleanup.policy", "compact")]).expect("config");
+        assert!(!config.remote_storage_enable() && config.retention_ms().is_none());
+        let both = topic(&[], &[("cleanup.policy", "compact,delete")]).expect("config");
+        assert!(both.is_compacted() && both.deletes() && !both.remote_storage_enable());
+    }
+}

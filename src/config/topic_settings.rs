@@ -1,0 +1,54 @@
+//! A topic's settings: Kafka's, and icecore's own.
+
+use super::setting::Bounds::{Any, AtLeast, Fraction, OneOf};
+use super::setting::Kind::{Boolean, Double, Int, List, Long, Text};
+use super::setting::Setting;
+
+const CODECS: &[&str] = &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"];
+
+/// By name.
+pub(super) const TOPIC_SETTINGS: &[Setting] = &[
+    Setting::new("cleanup.policy", List, "delete", OneOf(&["delete", "compact"]), "What happens to old segments: `delete` them by retention. `compact` is accepted, keeps everything for now, and keeps it locally; empty keeps everything.").of_broker("log.cleanup.policy"),
+    Setting::new("compression.gzip.level", Int, "-1", Any, "Accepted; batches are not packed anew."),
+    Setting::new("compression.lz4.level", Int, "9", Any, "Accepted; batches are not packed anew."),
+    Setting::new("compression.type", Text, "producer", OneOf(CODECS), "Batches stay as the producer packed them; other values than `producer` are accepted and have no effect.").of_broker("compression.type"),
+    Setting::new("compression.zstd.level", Int, "3", Any, "Accepted; batches are not packed anew."),
+    Setting::new("delete.retention.ms", Long, "86400000", AtLeast(0), "Accepted; topics are not compacted yet.").of_broker("log.cleaner.delete.retention.ms"),
+    Setting::new("file.delete.delay.ms", Long, "60000", AtLeast(0), "Accepted; files are deleted at once, and readers that have them open keep them.").of_broker("log.segment.delete.delay.ms"),
+    Setting::new("flush.messages", Long, "9223372036854775807", AtLeast(1), "A write is synced after so many records, whatever acks the producer asked for.").of_broker("log.flush.interval.messages"),
+    Setting::new("flush.ms", Long, "9223372036854775807", AtLeast(0), "A write is synced after so long, whatever acks the producer asked for.").of_broker("log.flush.interval.ms"),
+    Setting::new("follower.replication.throttled.replicas", List, "", Any, "Accepted; a single broker has no followers."),
+    Setting::new("index.interval.bytes", Int, "4096", AtLeast(0), "Bytes of records between two index entries.").of_broker("log.index.interval.bytes"),
+    Setting::new("leader.replication.throttled.replicas", List, "", Any, "Accepted; a single broker has no followers."),
+    Setting::new("local.retention.bytes", Long, "-2", AtLeast(-2), "Most bytes of a partition on the local disk, once uploaded. -1 without bound, -2 as retention.bytes.").of_broker("log.local.retention.bytes"),
+    Setting::new("local.retention.ms", Long, "-2", AtLeast(-2), "How long records stay on the local disk, once uploaded. -1 for ever, -2 as retention.ms.").of_broker("log.local.retention.ms"),
+    Setting::new("max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), "Accepted; topics are not compacted yet.").of_broker("log.cleaner.max.compaction.lag.ms"),
+    Setting::new("max.message.bytes", Int, "1048588", AtLeast(0), "Most bytes of one batch.").of_broker("message.max.bytes"),
+    Setting::new("message.timestamp.after.max.ms", Long, "3600000", AtLeast(0), "How far ahead of the broker's clock a record's timestamp may be.").of_broker("log.message.timestamp.after.max.ms"),
+    Setting::new("message.timestamp.before.max.ms", Long, "9223372036854775807", AtLeast(0), "How far behind the broker's clock a record's timestamp may be.").of_broker("log.message.timestamp.before.max.ms"),
+    Setting::new("message.timestamp.type", Text, "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), "Whose clock stamps the records.").of_broker("log.message.timestamp.type"),
+    Setting::new("min.cleanable.dirty.ratio", Double, "0.5", Fraction, "Accepted; topics are not compacted yet."),
+    Setting::new("min.compaction.lag.ms", Long, "0", AtLeast(0), "Accepted; topics are not compacted yet.").of_broker("log.cleaner.min.compaction.lag.ms"),
+    Setting::new("min.insync.replicas", Int, "1", AtLeast(1), "Replicas that must have a record before acks=all is answered.").of_broker("min.insync.replicas"),
+    Setting::new("preallocate", Boolean, "false", Any, "Accepted; segments are never preallocated.").of_broker("log.preallocate"),
+    Setting::new("remote.log.copy.disable", Boolean, "false", Any, "Uploads nothing more; what was uploaded stays readable until retention ends it."),
+    Setting::new("remote.log.delete.on.disable", Boolean, "false", Any, "Must be true to turn remote.storage.enable off: what lies in the remote tier is deleted then.").of_broker("remote.log.delete.on.disable"),
+    Setting::new("remote.storage.enable", Boolean, "true", Any, "Rolled segments go to the object store. Compacted and internal topics stay local.").of_broker("remote.storage.enable"),
+    Setting::new("retention.bytes", Long, "-1", AtLeast(-1), "Most bytes of a partition over both tiers. -1 without bound.").of_broker("log.retention.bytes"),
+    Setting::new("retention.ms", Long, "604800000", AtLeast(-1), "How long records are kept over both tiers. -1 for ever.").of_broker("log.retention.ms"),
+    Setting::new("segment.bytes", Int, "1073741824", AtLeast(1_048_576), "A segment is rolled before it exceeds so many bytes. Only rolled segments are uploaded.").of_broker("log.segment.bytes"),
+    Setting::new("segment.index.bytes", Int, "10485760", AtLeast(4), "The bound of an index file; a segment is rolled when one is full.").of_broker("log.index.size.max.bytes"),
+    Setting::new("segment.jitter.ms", Long, "0", AtLeast(0), "Accepted; segments are rolled without jitter.").of_broker("log.roll.jitter.ms"),
+    Setting::new("segment.ms", Long, "604800000", AtLeast(1), "A segment is rolled when its records span so long.").of_broker("log.roll.ms"),
+    Setting::new("tiering.max.upload.lag.ms", Long, "-1", AtLeast(-1), "An active segment is rolled and uploaded when its first record is so old: the bound of what a lost disk can lose. -1 for segment.ms alone.").of_broker("tiering.max.upload.lag.ms"),
+    Setting::new("unclean.leader.election.enable", Boolean, "false", Any, "Accepted; a single broker elects nobody.").of_broker("unclean.leader.election.enable"),
+];
+
+/// Kafka's way to segments smaller than `segment.bytes` allows, for tests; described nowhere.
+pub(super) const INTERNAL_SEGMENT_BYTES: Setting = Setting::new(
+    "internal.segment.bytes",
+    Int,
+    "",
+    AtLeast(1),
+    "segment.bytes without its lower bound.",
+);

@@ -1,0 +1,179 @@
+//! From text to value: Kafka's plain numbers, and sizes and durations as people write them.
+
+use super::error::Problem;
+use super::setting::{Bounds, Kind, Setting};
+
+/// A value that fits its setting.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Boolean(bool),
+    Number(i64),
+    Fraction(f64),
+    Text(String),
+}
+
+impl Value {
+    /// As Kafka writes it: numbers without units.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Boolean(value) => value.to_string(),
+            Self::Number(value) => value.to_string(),
+            Self::Fraction(value) => value.to_string(),
+            Self::Text(value) => value.clone(),
+        }
+    }
+
+    pub(super) fn number(&self) -> i64 {
+        if let Self::Number(value) = self { *value } else { 0 }
+    }
+}
+
+/// Reads a value and checks its bounds.
+pub(super) fn read(setting: &Setting, text: &str) -> Result<Value, Problem> {
+    let text = text.trim();
+    let wrong = |expected: String| Problem::Value {
+        name: setting.name.to_owned(),
+        value: text.to_owned(),
+        expected,
+    };
+    let value = match setting.kind {
+        Kind::Boolean => {
+            text.parse().map(Value::Boolean).map_err(|_| wrong("true or false".into()))?
+        }
+        Kind::Int | Kind::Long => {
+            let unit = if setting.name.ends_with(".ms") { Unit::Millis } else { Unit::Bytes };
+            let number =
+                number(text, unit).ok_or_else(|| wrong(format!("a number{}", unit.hint())))?;
+            if setting.kind == Kind::Int && i32::try_from(number).is_err() {
+                return Err(wrong("a number of 32 bits".into()));
+            }
+            Value::Number(number)
+        }
+        Kind::Double => {
+            text.parse().map(Value::Fraction).map_err(|_| wrong("a fraction".into()))?
+        }
+        Kind::Text | Kind::List => Value::Text(text.to_owned()),
+    };
+    within(setting, &value).map_err(wrong)?;
+    Ok(value)
+}
+
+fn within(setting: &Setting, value: &Value) -> Result<(), String> {
+    match (setting.bounds, value) {
+        (Bounds::AtLeast(least), Value::Number(number)) if *number < least => {
+            Err(format!("at least {least}"))
+        }
+        (Bounds::Between(least, most), Value::Number(number))
+            if !(least..=most).contains(number) =>
+        {
+            Err(format!("from {least} to {most}"))
+        }
+        (Bounds::Fraction, Value::Fraction(value)) if !(0.0..=1.0).contains(value) => {
+            Err("from 0 to 1".into())
+        }
+        (Bounds::OneOf(names), Value::Text(text)) => {
+            let all = if setting.kind == Kind::List { text.as_str() } else { "" };
+            let mut parts: Vec<_> =
+                all.split(',').map(str::trim).filter(|p| !p.is_empty()).collect();
+            if setting.kind != Kind::List {
+                parts.push(text);
+            }
+            match parts.iter().find(|part| !names.contains(part)) {
+                Some(_) => Err(format!("one of {}", names.join(", "))),
+                None => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Bytes,
+    Millis,
+}
+
+impl Unit {
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Bytes => ", or one with KiB, MiB, GiB or TiB",
+            Self::Millis => " of milliseconds, or one with ms, s, m, h or d",
+        }
+    }
+
+    fn factor(self, suffix: &str) -> Option<i64> {
+        Some(match (self, suffix) {
+            (_, "") | (Self::Millis, "ms") | (Self::Bytes, "B") => 1,
+            (Self::Bytes, "KiB") => 1 << 10,
+            (Self::Bytes, "MiB") => 1 << 20,
+            (Self::Bytes, "GiB") => 1 << 30,
+            (Self::Bytes, "TiB") => 1 << 40,
+            (Self::Millis, "s") => 1000,
+            (Self::Millis, "m") => 60_000,
+            (Self::Millis, "h") => 3_600_000,
+            (Self::Millis, "d") => 86_400_000,
+            _ => return None,
+        })
+    }
+}
+
+/// `16MiB`, `7d`, `-1`, `1048576`.
+fn number(text: &str, unit: Unit) -> Option<i64> {
+    let digits = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    number.trim().parse::<i64>().ok()?.checked_mul(unit.factor(suffix.trim())?)
+}
+
+/// The name among `names` that is spelled most like `name`, if one is near enough.
+pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let bound = (name.len() / 4).max(2);
+    let near = names.map(|other| (distance(name, other), other)).min()?;
+    (near.0 <= bound).then_some(near.1)
+}
+
+/// Letters to insert, delete or replace to come from one text to the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<_> = other.chars().collect();
+    let mut row: Vec<_> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_are_read_as_people_write_them() {
+        for (text, unit, expected) in [
+            ("16MiB", Unit::Bytes, Some(16 << 20)),
+            ("16 MiB", Unit::Bytes, Some(16 << 20)),
+            ("1048576", Unit::Bytes, Some(1 << 20)),
+            ("-1", Unit::Millis, Some(-1)),
+            ("7d", Unit::Millis, Some(604_800_000)),
+            ("7d", Unit::Bytes, None),
+            ("1.5GiB", Unit::Bytes, None),
+            ("8388607TiB", Unit::Bytes, Some(8_388_607 << 40)),
+            ("99999999TiB", Unit::Bytes, None),
+            ("", Unit::Bytes, None),
+        ] {
+            assert_eq!(number(text, unit), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_misspelled_name_finds_its_neighbour() {
+        let names = ["num.partitions", "log.segment.bytes", "log.retention.ms"];
+        let near = |name| nearest(name, names.into_iter());
+        assert_eq!(near("num.partition"), Some("num.partitions"));
+        assert_eq!(near("log.segments.byte"), Some("log.segment.bytes"));
+        assert_eq!(near("something.else.entirely"), None);
+    }
+}

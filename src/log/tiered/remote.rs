@@ -1,0 +1,286 @@
+//! Reads from a remote segment: indexes first, then no more of the log than is wanted.
+
+use std::io;
+
+use icecore_tiering::{IndexBundle, ManifestError, Segment};
+
+use super::position::{Offsets, first_candidate};
+use super::window::Window;
+use super::{Tier, off_thread};
+use crate::log::error::ReadError;
+use crate::log::segment::{TimestampedOffset, find_in_batch};
+use crate::model::{FileSlice, Offset};
+use crate::record::HEADER_LEN;
+
+/// What is read beyond what was asked for, so that the look for the first batch seldom needs a
+/// second read: the index interval and a usual batch.
+const LOOK_BYTES: u64 = 64 << 10;
+/// How much of a segment is looked at in one step of a search for a time.
+const SEARCH_BYTES: u64 = 1 << 20;
+
+impl ReadError {
+    /// The manifest is a file of ours.
+    pub(super) fn manifest(error: ManifestError) -> Self {
+        Self::Io(io::Error::other(error))
+    }
+}
+
+/// What a look into a window gave.
+enum Look<T> {
+    Found(T),
+    /// The window has to reach to there.
+    NeedsUntil(u64),
+    /// There is nothing up to the segment's end.
+    Nothing,
+}
+
+/// Where whole batches lie.
+struct Span {
+    start: u64,
+    end: u64,
+}
+
+impl Tier {
+    /// Whole batches of `segment` from the one that holds `from` (or the next one) on.
+    pub(super) async fn read(
+        &self,
+        segment: &Segment,
+        from: Offset,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Result<Vec<FileSlice>, ReadError> {
+        let bundle = self.tiering.index(segment).await?;
+        let offsets = Offsets::new(segment.object.base, &bundle.offset_index);
+        let from = from.max(segment.base);
+        let (before, next) = offsets.around(from);
+        // A reader in sequence left off at an indexed batch: it is the next entry's.
+        let starts = [next, before].into_iter().flatten().map(|entry| entry.position);
+        for start in starts.chain([0]) {
+            if let Some(slices) =
+                self.read_at(segment, &bundle, start, from, max_bytes, min_one).await?
+            {
+                return Ok(slices);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// The same, looking from `start` on; `None` when the batch lies before it.
+    async fn read_at(
+        &self,
+        segment: &Segment,
+        bundle: &IndexBundle,
+        start: u64,
+        from: Offset,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Result<Option<Vec<FileSlice>>, ReadError> {
+        let mut until = (start + max_bytes as u64 + LOOK_BYTES).min(segment.size);
+        loop {
+            let window = Window::new(start, self.tiering.read(segment, start..until).await?);
+            let looked =
+                self.look(segment, bundle, window.clone(), start, from, max_bytes, min_one).await?;
+            match looked {
+                Look::Found(Some(span)) => return Ok(Some(window.cut(span.start, span.end))),
+                Look::Found(None) => return Ok(None),
+                Look::Nothing => return Ok(Some(Vec::new())),
+                Look::NeedsUntil(further) => until = progress(window.end(), further, segment)?,
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn look(
+        &self,
+        segment: &Segment,
+        bundle: &IndexBundle,
+        window: Window,
+        start: u64,
+        from: Offset,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Result<Look<Option<Span>>, ReadError> {
+        let (base, size) = (segment.object.base, segment.size);
+        let cut_end = segment.is_cut().then_some(segment.end);
+        let index = bundle.offset_index.clone();
+        let looked = off_thread(move || {
+            let offsets = Offsets::new(base, &index);
+            let first = match first_batch(&window, start, from, size)? {
+                Look::Found(Some(position)) => position,
+                Look::Found(None) => return Ok(Look::Found(None)),
+                Look::Nothing => return Ok(Look::Nothing),
+                Look::NeedsUntil(until) => return Ok(Look::NeedsUntil(until)),
+            };
+            span(&window, &offsets, first, max_bytes as u64, min_one, size, cut_end)
+        });
+        Ok(looked.await?.map_err(ReadError::Io)?)
+    }
+
+    /// The first record at or after `start` in remote segments below `local_start` with at least
+    /// that timestamp.
+    pub(super) async fn find_time(
+        &self,
+        timestamp_ms: i64,
+        start: Offset,
+        local_start: Offset,
+    ) -> Result<Option<TimestampedOffset>, ReadError> {
+        let first = self.tiering.find_by_time(&self.key, timestamp_ms).await;
+        let mut next = first.map_err(ReadError::manifest)?;
+        while let Some(segment) = next.filter(|segment| segment.base < local_start) {
+            if segment.end >= start && segment.max_timestamp_ms >= timestamp_ms {
+                let found =
+                    self.find_time_in(&segment, timestamp_ms, start.max(segment.base)).await?;
+                if let Some(found) = found.filter(|found| found.offset <= segment.end) {
+                    return Ok(Some(found));
+                }
+            }
+            let after = self.tiering.next_after(&self.key, segment.base).await;
+            next = after.map_err(ReadError::manifest)?;
+        }
+        Ok(None)
+    }
+
+    async fn find_time_in(
+        &self,
+        segment: &Segment,
+        timestamp_ms: i64,
+        start: Offset,
+    ) -> Result<Option<TimestampedOffset>, ReadError> {
+        let bundle = self.tiering.index(segment).await?;
+        let base = segment.object.base;
+        let from = first_candidate(base, &bundle.time_index, timestamp_ms).max(start);
+        let (before, _) = Offsets::new(base, &bundle.offset_index).around(from);
+        let mut position = before.map_or(0, |entry| entry.position);
+        let mut until = position;
+        loop {
+            until = (position + SEARCH_BYTES).max(until).min(segment.size);
+            let window = Window::new(position, self.tiering.read(segment, position..until).await?);
+            let (end, size) = (window.end(), segment.size);
+            let search = move || search_time(&window, position, from, timestamp_ms, size);
+            match off_thread(search).await?? {
+                Look::Found((found, _)) if found.is_some() => return Ok(found),
+                Look::Found((_, reached)) if reached > position => position = reached,
+                Look::Found(_) | Look::Nothing => return Ok(None),
+                Look::NeedsUntil(further) => until = progress(end, further, segment)?,
+            }
+        }
+    }
+}
+
+/// A read must bring more than the one before it, or the segment is not what its name says.
+fn progress(had: u64, needed: u64, segment: &Segment) -> Result<u64, ReadError> {
+    if needed > segment.size || needed <= had {
+        let what = format!("the remote segment at offset {} holds a batch that lies", segment.base);
+        return Err(ReadError::Io(io::Error::new(io::ErrorKind::InvalidData, what)));
+    }
+    Ok(needed)
+}
+
+/// Where the next batch begins; an error when its length lies.
+fn batch_end(position: u64, header: &crate::record::BatchHeader) -> io::Result<u64> {
+    match u64::try_from(header.batch_len()) {
+        Ok(len) if len >= HEADER_LEN as u64 => Ok(position + len),
+        _ => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "a remote batch has a length that lies"))
+        }
+    }
+}
+
+/// The first batch from `start` on that ends at or after `from`. `Found(None)` when the one at
+/// `start` begins after `from` although batches lie before it.
+fn first_batch(
+    window: &Window,
+    start: u64,
+    from: Offset,
+    size: u64,
+) -> io::Result<Look<Option<u64>>> {
+    let mut position = start;
+    loop {
+        if position >= size {
+            return Ok(Look::Nothing);
+        }
+        let Some(header) = window.header(position)? else {
+            return Ok(Look::NeedsUntil((position + HEADER_LEN as u64).min(size)));
+        };
+        if position == start && start > 0 && header.base_offset > from {
+            return Ok(Look::Found(None));
+        }
+        if header.last_offset() >= from {
+            return Ok(Look::Found(Some(position)));
+        }
+        position = batch_end(position, &header)?;
+    }
+}
+
+/// As many whole batches from `first` on as `max_bytes` allow, the first one in any case when
+/// `min_one` is set; none that begins after `cut_end`, where another leader's segment answers.
+fn span(
+    window: &Window,
+    offsets: &Offsets<'_>,
+    first: u64,
+    max_bytes: u64,
+    min_one: bool,
+    size: u64,
+    cut_end: Option<Offset>,
+) -> io::Result<Look<Option<Span>>> {
+    let wanted = first.saturating_add(max_bytes).min(size).min(window.end());
+    let mut end = match offsets.floor_position(wanted) {
+        _ if wanted == size => size,
+        Some(entry) if entry.position > first => entry.position,
+        _ => first,
+    };
+    let Some(header) = window.header(first)? else { return Ok(Look::Nothing) };
+    let first_end = batch_end(first, &header)?;
+    if end == first {
+        end = if first_end <= first + max_bytes || min_one { first_end } else { first };
+    }
+    if end > window.end() {
+        return Ok(Look::NeedsUntil(end));
+    }
+    if let Some(cut_end) = cut_end {
+        end = end_within(window, first, end, cut_end)?;
+    }
+    Ok(if end > first { Look::Found(Some(Span { start: first, end })) } else { Look::Nothing })
+}
+
+/// Where the batches from `first` on that begin at or before `last` end, at most `end`.
+fn end_within(window: &Window, first: u64, end: u64, last: Offset) -> io::Result<u64> {
+    let mut position = first;
+    while position < end {
+        match window.header(position)? {
+            Some(header) if header.base_offset <= last => position = batch_end(position, &header)?,
+            _ => break,
+        }
+    }
+    Ok(position)
+}
+
+/// The first record in the window that is late enough, or how far the look went.
+fn search_time(
+    window: &Window,
+    start: u64,
+    from: Offset,
+    timestamp_ms: i64,
+    size: u64,
+) -> io::Result<Look<(Option<TimestampedOffset>, u64)>> {
+    let mut position = start;
+    while position < size {
+        let Some(header) = window.header(position)? else { break };
+        let end = batch_end(position, &header)?;
+        if header.max_timestamp >= timestamp_ms && header.last_offset() >= from {
+            if end > window.end() {
+                return Ok(if position == start {
+                    Look::NeedsUntil(end)
+                } else {
+                    Look::Found((None, position))
+                });
+            }
+            let batch = window.batch(position, &header)?;
+            if let Some(found) = find_in_batch(&batch, timestamp_ms, from)? {
+                return Ok(Look::Found((Some(found), end)));
+            }
+        }
+        position = end;
+    }
+    Ok(if position >= size { Look::Nothing } else { Look::Found((None, position)) })
+}
