@@ -99,6 +99,15 @@ impl Store {
         &self.url_prefix
     }
 
+    /// Reads one object by its whole name, for tools.
+    ///
+    /// # Errors
+    /// When there is none, it is larger than `max`, or the store fails.
+    pub async fn read_object(&self, name: &str, max: u64) -> Result<Bytes, StoreError> {
+        let object = Path::parse(name).map_err(|_| StoreError::NotFound { object: name.into() })?;
+        self.get_whole(&object, max).await
+    }
+
     pub(crate) fn verify(&self) -> Verify {
         self.verify
     }
