@@ -115,14 +115,21 @@ async fn an_upload_that_fails_anywhere_loses_nothing_and_the_next_one_succeeds()
         (Call::Get, ".log", Fault::Unavailable),
         (Call::Get, ".log", Fault::NotFound),
         (Call::Get, ".index", Fault::WrongByte),
+        // The first one meets the question for the size, the second one the bytes read back.
+        (Call::Get, ".log", Fault::WrongByte),
+        (Call::Get, ".log", Fault::ShortBody),
     ];
     for (call, part, fault) in faults {
+        let times = match (call, part, fault) {
+            (Call::Get, ".log", Fault::WrongByte | Fault::ShortBody) => 2,
+            _ => 1,
+        };
         let store = BadStore::new();
         let fixture = store.fixture();
         let tiering = fixture.open().await;
         let made = fixture.make(&key("t", 0), 0, 9, 6_000_000);
         tiering.record_sealed(&made.segment).await.unwrap();
-        store.order(call, part, fault, 1);
+        store.order(call, part, fault, times);
         let error = tiering.offload(&made.segment, made.parts.clone()).await.unwrap_err();
         assert!(error.may_pass(), "{call:?} {fault:?}: {error}");
         assert!(tiering.local_gone(&made.segment).await.is_err(), "the local copy must stay");
@@ -267,4 +274,65 @@ async fn a_broken_deletion_goes_on_where_it_stopped() {
     }
     assert!(tries > 1, "the faults were met");
     assert_eq!(store.names().await.len(), 1, "the marker");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_of_any_kind_outlives_its_deadline() {
+    let calls = [
+        (Call::Put, ".index"),
+        (Call::Multipart, ".log"),
+        (Call::Part, ".log"),
+        (Call::Complete, ".log"),
+        (Call::Get, ".log"),
+        (Call::Get, ".index"),
+        (Call::Delete, ".log"),
+        (Call::List, "topics"),
+    ];
+    for (call, part) in calls {
+        let store = BadStore::new();
+        let mut fixture = store.fixture();
+        fixture.config.store.call_timeout = Duration::from_secs(7);
+        let tiering = fixture.open().await;
+        let made = fixture.make(&key("t", 0), 0, 9, 6_000_000);
+        tiering.record_sealed(&made.segment).await.unwrap();
+        store.order(call, part, Fault::Hang, 100);
+        let began = tokio::time::Instant::now();
+        match call {
+            Call::Delete => {
+                made.upload(&tiering).await;
+                tiering.delete_partition(&made.segment.partition).await.unwrap_err();
+            }
+            Call::List => drop(tiering.collect_garbage(&collect_all()).await.unwrap_err()),
+            _ => drop(tiering.offload(&made.segment, made.parts.clone()).await.unwrap_err()),
+        }
+        // Two tries of a delete, or a call and the abort of its upload; bytes take their own time.
+        assert!(began.elapsed() <= Duration::from_secs(20), "{call:?} {:?}", began.elapsed());
+        assert!(tiering.counters().timeouts >= 1, "{call:?}");
+    }
+}
+
+/// Counts what it lets through.
+struct Counted(std::sync::atomic::AtomicU64);
+
+#[async_trait::async_trait]
+impl icecore_tiering::Pace for Counted {
+    async fn admit(&self, bytes: u64) {
+        self.0.fetch_add(bytes, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_uploaded_byte_asks_the_pace_first() {
+    for size in [1_000, 11_000_000] {
+        let store = BadStore::new();
+        let mut fixture = store.fixture();
+        let pace = std::sync::Arc::new(Counted(0.into()));
+        fixture.config.pace = pace.clone();
+        let tiering = fixture.open().await;
+        let segment = fixture.make(&key("t", 0), 0, 9, size).upload(&tiering).await;
+        let name = tiering.object_name(&segment, icecore_tiering::ObjectPart::Index);
+        let name = object_store::path::Path::from(name);
+        let index = object_store::ObjectStoreExt::head(&*store.objects, &name).await.unwrap().size;
+        assert_eq!(pace.0.load(std::sync::atomic::Ordering::SeqCst), index + segment.size);
+    }
 }
