@@ -51,6 +51,9 @@ pub enum DeleteError {
 impl Tiering {
     /// Executes a plan, after its `new_log_start` was made durable.
     ///
+    /// A segment that still has a local copy keeps its row, as local only, until the caller
+    /// unlinks the file and calls [`Tiering::forget`].
+    ///
     /// # Errors
     /// [`DeleteError`]; the segments are out of sight of readers from the first step on.
     pub async fn expire(&self, plan: &ExpiryPlan) -> Result<DeleteReport, DeleteError> {

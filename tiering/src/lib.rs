@@ -7,16 +7,20 @@
 mod bundle;
 mod checksum;
 mod clock;
+mod collect;
 mod config;
 mod counters;
 mod delete;
 mod expiry;
 mod ids;
 mod key;
+mod lineage;
 mod manifest;
 mod marker;
 mod partition;
 mod read;
+mod reconcile;
+mod scan;
 mod segment;
 mod steps;
 mod store;
@@ -25,6 +29,7 @@ mod upload;
 
 pub use bundle::{BundleError, BundleHeader, IndexBundle};
 pub use clock::{Clock, SystemClock};
+pub use collect::{CollectError, CollectOptions, CollectReport, Named};
 pub use config::{Pace, SettingError, TieringConfig, Unpaced};
 pub use counters::CounterValues;
 pub use delete::{DeleteError, DeleteReport};
@@ -35,6 +40,8 @@ pub use manifest::{Bounds, ManifestError, Totals};
 pub use marker::MarkerError;
 pub use partition::PartitionKey;
 pub use read::{FileSlice, ReadError};
+pub use reconcile::{ReconcileError, ReconcileReport};
+pub use scan::Scope;
 pub use segment::{LocalState, ObjectSpan, RemoteState, Segment};
 pub use steps::{RunThrough, Step, Steps, Stopped};
 pub use store::{

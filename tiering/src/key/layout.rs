@@ -101,6 +101,12 @@ impl Layout {
         path(&format!("{}/meta/{name}", self.root))
     }
 
+    /// The folder of what belongs to the cluster as a whole.
+    #[must_use]
+    pub fn meta_folder(&self) -> Path {
+        path(&format!("{}/meta", self.root))
+    }
+
     /// A topic's folder.
     #[must_use]
     pub fn topic(&self, topic: &str, id: TopicId) -> Path {

@@ -199,6 +199,17 @@ impl Manifest {
         self.readers.read(move |conn| query::is_live(conn, id)).await
     }
 
+    /// Whether rows answer for every offset of `base..=end`, or the partition starts after it.
+    pub(crate) async fn covers(
+        &self,
+        partition: &PartitionKey,
+        base: Offset,
+        end: Offset,
+    ) -> Result<bool, ManifestError> {
+        let id = partition.id();
+        self.readers.read(move |conn| query::covers(conn, id, base, end)).await
+    }
+
     /// Every partition that has a row.
     pub(crate) async fn partitions(&self) -> Result<Vec<PartitionKey>, ManifestError> {
         self.readers.read(query::partitions).await

@@ -1,1 +1,287 @@
-//! The manifest against a model, with reopenings in between.
+//! The manifest against a model: random changes, refused or done alike, with restarts in between.
+//! A failing case prints its seed and its shrunk steps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::ids::{LeaderEpoch, TopicId};
+use crate::segment::{LocalState, RemoteState};
+
+#[derive(Clone, Debug)]
+enum Action {
+    Seal { base: i64, long: bool },
+    Change { base: i64, change: Kind, stale: bool },
+    DropPartition,
+    Reopen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Begin,
+    Abandon,
+    GoLive,
+    LocalGone,
+    Forget,
+    BeginDelete,
+    Deleted,
+    ObjectsMissing,
+}
+
+fn actions() -> impl Strategy<Value = Vec<Action>> {
+    let base = || (0..5_i64).prop_map(|slot| slot * 10);
+    let kind = prop_oneof![
+        3 => Just(Kind::Begin),
+        1 => Just(Kind::Abandon),
+        3 => Just(Kind::GoLive),
+        2 => Just(Kind::LocalGone),
+        1 => Just(Kind::Forget),
+        2 => Just(Kind::BeginDelete),
+        2 => Just(Kind::Deleted),
+        1 => Just(Kind::ObjectsMissing),
+    ];
+    let seal = (base(), any::<bool>()).prop_map(|(base, long)| Action::Seal { base, long });
+    let change = (base(), kind, proptest::bool::weighted(0.1))
+        .prop_map(|(base, change, stale)| Action::Change { base, change, stale });
+    let action = prop_oneof![
+        4 => seal,
+        12 => change,
+        1 => Just(Action::DropPartition),
+        1 => Just(Action::Reopen),
+    ];
+    proptest::collection::vec(action, 1..60)
+}
+
+/// What a row should be, told in the simplest way.
+#[derive(Clone, Debug, PartialEq)]
+struct Known {
+    end: i64,
+    local: bool,
+    remote: RemoteState,
+    attempt: SegmentId,
+}
+
+#[derive(Default)]
+struct Model(BTreeMap<i64, Known>);
+
+impl Model {
+    fn seal(&mut self, base: i64, end: i64, attempt: SegmentId) -> bool {
+        let fresh = Known { end, local: true, remote: RemoteState::None, attempt };
+        match self.0.get(&base) {
+            None => drop(self.0.insert(base, fresh)),
+            Some(known) if known.remote == RemoteState::None => {
+                self.0.insert(base, fresh);
+            }
+            Some(known) => {
+                return known.local && known.remote != RemoteState::Deleting && known.end == end;
+            }
+        }
+        true
+    }
+
+    fn overlaps_live(&self, base: i64, end: i64) -> bool {
+        let other = |(at, known): (&i64, &Known)| {
+            *at != base && known.remote == RemoteState::Live && *at <= end && base <= known.end
+        };
+        self.0.iter().any(other)
+    }
+
+    fn change(&mut self, base: i64, kind: Kind, fresh: SegmentId) -> bool {
+        use RemoteState::{Deleting, Live, None, Uploading};
+        let Some(known) = self.0.get(&base).cloned() else { return false };
+        let blocked = self.overlaps_live(base, known.end);
+        let Known { local, remote, .. } = known;
+        let next = |local, remote| Some(Known { local, remote, ..known.clone() });
+        let after = match (kind, local, remote) {
+            (Kind::Begin, true, None | Uploading) if !blocked => {
+                Some(Known { attempt: fresh, remote: Uploading, ..known.clone() })
+            }
+            (Kind::Abandon, true, Uploading) => next(true, None),
+            (Kind::GoLive, true, Uploading) if !blocked => next(true, Live),
+            (Kind::LocalGone, true, Live | Deleting) => next(false, remote),
+            (Kind::LocalGone | Kind::Forget, false, _) => next(false, remote),
+            (Kind::Forget, true, None) => Option::None,
+            (Kind::Forget, true, Uploading | Deleting) => next(false, Deleting),
+            (Kind::BeginDelete, _, Live | Uploading | Deleting) => next(local, Deleting),
+            (Kind::Deleted, true, Deleting) => next(true, None),
+            (Kind::Deleted, false, Deleting) => Option::None,
+            (Kind::ObjectsMissing, true, Live) => next(true, None),
+            _ => return false,
+        };
+        match after {
+            Some(after) => drop(self.0.insert(base, after)),
+            Option::None => drop(self.0.remove(&base)),
+        }
+        true
+    }
+
+    fn drop_partition(&mut self) {
+        self.0.retain(|_, known| known.remote != RemoteState::None);
+        for known in self.0.values_mut() {
+            (known.local, known.remote) = (false, RemoteState::Deleting);
+        }
+    }
+
+    fn find(&self, offset: i64) -> Option<i64> {
+        let holds = |(base, known): &(&i64, &Known)| {
+            known.remote == RemoteState::Live && **base <= offset && offset <= known.end
+        };
+        self.0.iter().find(holds).map(|(base, _)| *base)
+    }
+}
+
+fn partition() -> PartitionKey {
+    PartitionKey::new("t", TopicId::from_bytes([5; 16]), 1)
+}
+
+fn segment(base: i64, end: i64) -> Segment {
+    let span = (Offset::new(base), Offset::new(end));
+    let epochs = vec![(LeaderEpoch::new(2), span.0)];
+    Segment::sealed(partition(), span, (base, end), 7, LeaderEpoch::new(2), epochs, 9)
+}
+
+fn change_of(kind: Kind, attempt: SegmentId) -> Change {
+    match kind {
+        Kind::Begin => Change::BeginUpload { attempt, log_crc: 1 },
+        Kind::Abandon => Change::AbandonUpload,
+        Kind::GoLive => Change::GoLive,
+        Kind::LocalGone => Change::LocalGone,
+        Kind::Forget => Change::Forget,
+        Kind::BeginDelete => Change::BeginDelete,
+        Kind::Deleted => Change::Deleted,
+        Kind::ObjectsMissing => Change::ObjectsMissing,
+    }
+}
+
+async fn step(manifest: &Manifest, model: &mut Model, action: &Action) {
+    match action {
+        Action::Seal { base, long } => {
+            let sealed = segment(*base, base + if *long { 14 } else { 9 });
+            let done = manifest.insert_sealed(&sealed).await.is_ok();
+            assert_eq!(done, model.seal(*base, sealed.end.get(), sealed.segment_id), "{action:?}");
+        }
+        Action::Change { base, change, stale } => {
+            let known = model.0.get(base).map(|known| known.attempt);
+            let attempt = if *stale { Some(SegmentId::random()) } else { known };
+            let fresh = SegmentId::random();
+            let work = change_of(*change, fresh);
+            let done = manifest.change(&partition(), Offset::new(*base), attempt, work).await;
+            let expected = !stale && model.change(*base, *change, fresh);
+            assert_eq!(done.is_ok(), expected, "{action:?}: {done:?}");
+        }
+        Action::DropPartition => {
+            manifest.drop_partition(&partition()).await.unwrap();
+            model.drop_partition();
+        }
+        Action::Reopen => {}
+    }
+}
+
+async fn compare(manifest: &Manifest, model: &Model) {
+    let all = RowRange { from: Offset::ZERO, to: Offset::MAX, remote: None, limit: 100 };
+    let rows = manifest.rows(&partition(), all).await.unwrap();
+    let found: BTreeMap<i64, Known> = rows
+        .iter()
+        .map(|row| {
+            let (end, attempt) = (row.end.get(), row.segment_id);
+            let local = row.local == LocalState::Present;
+            (row.base.get(), Known { end, local, remote: row.remote, attempt })
+        })
+        .collect();
+    assert_eq!(found, model.0);
+    for offset in (0..70).step_by(3) {
+        let found = manifest.find(&partition(), Offset::new(offset)).await.unwrap();
+        assert_eq!(found.map(|row| row.base.get()), model.find(offset), "offset {offset}");
+    }
+    let live: Vec<_> = rows.iter().filter(|row| row.is_live()).collect();
+    assert!(live.windows(2).all(|pair| pair[0].end < pair[1].base), "no overlap");
+    let bounds = manifest.bounds(&partition()).await.unwrap();
+    assert_eq!(bounds.segments, live.len() as u64);
+    assert_eq!(bounds.first_offset, live.first().map(|row| row.base));
+    assert_eq!(bounds.end_offset, live.last().map(|row| row.end));
+}
+
+async fn run(actions: Vec<Action>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("manifest.db");
+    let open = || Manifest::open(&path, Arc::new(SystemClock)).unwrap();
+    let (mut manifest, mut model) = (open(), Model::default());
+    for action in &actions {
+        step(&manifest, &mut model, action).await;
+        if matches!(action, Action::Reopen) {
+            manifest.close().await;
+            manifest = open();
+        }
+        compare(&manifest, &model).await;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn the_manifest_does_what_the_model_does(actions in actions()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(run(actions));
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_fails_leaves_the_others_of_its_group_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("manifest.db");
+    let manifest = Arc::new(Manifest::open(&path, Arc::new(SystemClock)).unwrap());
+    let inserts = (0..200_i64).map(|n| {
+        let manifest = Arc::clone(&manifest);
+        let mut sealed = segment(n * 10, n * 10 + 9);
+        sealed.size = if n % 7 == 0 { 0 } else { 1 };
+        tokio::spawn(async move { manifest.insert_sealed(&sealed).await.is_ok() })
+    });
+    let inserts: Vec<_> = inserts.collect();
+    for (n, insert) in inserts.into_iter().enumerate() {
+        assert_eq!(insert.await.unwrap(), n % 7 != 0);
+    }
+    manifest.close().await;
+    assert!(matches!(manifest.insert_sealed(&segment(0, 9)).await, Err(ManifestError::Closed)));
+    let manifest = Manifest::open(&path, Arc::new(SystemClock)).unwrap();
+    let totals = manifest.totals().await.unwrap();
+    assert_eq!((totals.local_only.segments, totals.local_only.bytes), (171, 171));
+}
+
+#[tokio::test]
+async fn rows_of_all_states_are_counted_and_unfinished_ones_found_oldest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("manifest.db");
+    let manifest = Manifest::open(&path, Arc::new(SystemClock)).unwrap();
+    for n in 0..4 {
+        manifest.insert_sealed(&segment(n * 10, n * 10 + 9)).await.unwrap();
+    }
+    let key = partition();
+    let change = |base, change| manifest.change(&key, Offset::new(base), None, change);
+    for base in [10, 20, 30] {
+        let begin = Change::BeginUpload { attempt: SegmentId::random(), log_crc: 5 };
+        change(base, begin).await.unwrap();
+    }
+    change(20, Change::GoLive).await.unwrap();
+    change(30, Change::BeginDelete).await.unwrap();
+    let totals = manifest.totals().await.unwrap();
+    let counts = [totals.local_only, totals.uploading, totals.live_and_local, totals.deleting];
+    assert!(counts.iter().all(|count| (count.segments, count.bytes) == (1, 7)), "{totals:?}");
+    let unfinished = |state, partition| Unfinished {
+        state,
+        changed_before_ms: i64::MAX,
+        partition,
+        limit: 10,
+        skip: 0,
+    };
+    let found = manifest.unfinished(unfinished(RemoteState::Uploading, None)).await.unwrap();
+    assert_eq!(found.iter().map(|row| row.base.get()).collect::<Vec<_>>(), [10]);
+    assert_eq!(found[0].log_crc, Some(5));
+    let other = Some((TopicId::from_bytes([9; 16]), 1));
+    let found = manifest.unfinished(unfinished(RemoteState::Deleting, other)).await.unwrap();
+    assert_eq!(found.len(), 0);
+    let covers = |base, end| manifest.covers(&key, Offset::new(base), Offset::new(end));
+    assert!(covers(0, 39).await.unwrap() && !covers(35, 40).await.unwrap());
+}

@@ -185,6 +185,36 @@ pub(super) fn is_live(connection: &Connection, id: SegmentId) -> Result<bool, Ma
     Ok(query.exists([id.as_bytes()])?)
 }
 
+pub(super) fn covers(
+    connection: &Connection,
+    (topic_id, partition): Id,
+    base: Offset,
+    end: Offset,
+) -> Result<bool, ManifestError> {
+    let mut first = connection.prepare_cached(
+        "SELECT min(base_offset) FROM segments WHERE topic_id = ?1 AND partition = ?2",
+    )?;
+    let first: Option<i64> =
+        first.query_row(params![topic_id.as_bytes(), partition], |row| row.get(0))?;
+    if first.is_some_and(|first| end.get() < first) {
+        return Ok(true);
+    }
+    let mut rows = connection.prepare_cached(
+        "SELECT base_offset, end_offset FROM segments WHERE topic_id = ?1 AND partition = ?2 \
+         AND base_offset <= ?3 AND end_offset >= ?4 ORDER BY base_offset",
+    )?;
+    let mut found = rows.query(params![topic_id.as_bytes(), partition, end.get(), base.get()])?;
+    // Below the first row the log was expired: that much is answered for, by design.
+    let mut next = base.get().max(first.unwrap_or(base.get()));
+    while let Some(row) = found.next()? {
+        if row.get::<_, i64>(0)? > next {
+            return Ok(false);
+        }
+        next = next.max(row.get::<_, i64>(1)?.saturating_add(1));
+    }
+    Ok(next > end.get())
+}
+
 pub(super) fn partitions(connection: &Connection) -> Result<Vec<PartitionKey>, ManifestError> {
     let mut query = connection.prepare_cached(
         "SELECT t.name, k.topic_id, k.partition FROM \

@@ -76,3 +76,44 @@ pub(super) fn remove_empty(folder: &Path) {
     // A folder that still holds something stays, which is what the call is for.
     let _ = fs::remove_dir(folder);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_are_synced_before_they_are_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = open(&folder.path().join("a/b/c")).unwrap();
+        assert!(format!("{files:?}").contains("fsync: true"), "the library's default is off");
+    }
+
+    #[test]
+    fn only_old_staged_files_are_left_overs() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("x/y");
+        fs::create_dir_all(&below).unwrap();
+        for name in ["a.log", "a.log#1", "b.index#22", "c#", "d#x1"] {
+            fs::write(below.join(name), "x").unwrap();
+        }
+        let names = |before| {
+            let mut left = staged_before(folder.path(), before).unwrap();
+            left.sort();
+            left.iter().map(|file| file.file_name().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let hour = std::time::Duration::from_secs(3600);
+        assert_eq!(names(SystemTime::now() + hour), ["a.log#1", "b.index#22"]);
+        assert!(names(SystemTime::now() - hour).is_empty());
+        assert!(staged_before(&folder.path().join("none"), SystemTime::now()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_empty_folders_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("t/0")).unwrap();
+        fs::create_dir_all(folder.path().join("t/1")).unwrap();
+        fs::write(folder.path().join("t/1/kept"), "x").unwrap();
+        remove_empty(&folder.path().join("t"));
+        assert!(!folder.path().join("t/0").exists() && folder.path().join("t/1/kept").exists());
+    }
+}

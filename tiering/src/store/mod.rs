@@ -99,6 +99,15 @@ impl Store {
         &self.url_prefix
     }
 
+    /// Reads one object by its whole name, for tools.
+    ///
+    /// # Errors
+    /// When there is none, it is larger than `max`, or the store fails.
+    pub async fn read_object(&self, name: &str, max: u64) -> Result<Bytes, StoreError> {
+        let object = Path::parse(name).map_err(|_| StoreError::NotFound { object: name.into() })?;
+        self.get_whole(&object, max).await
+    }
+
     pub(crate) fn verify(&self) -> Verify {
         self.verify
     }
@@ -136,13 +145,10 @@ impl Store {
     /// Reads a whole object whose size is not known; refuses one larger than `max`.
     pub(crate) async fn get_whole(&self, object: &Path, max: u64) -> Result<Bytes, StoreError> {
         self.counters.gets.bump();
-        let get = async {
-            let found = self.inner.get(object).await?;
-            let size = found.meta.size;
-            let bytes = if size > max { Bytes::new() } else { found.bytes().await? };
-            Ok((size, bytes))
-        };
-        let (size, bytes) = self.within(StoreCall::Get, object, max, get).await?;
+        let found = self.within(StoreCall::Get, object, 0, self.inner.get(object)).await?;
+        let size = found.meta.size;
+        let body = async { if size > max { Ok(Bytes::new()) } else { found.bytes().await } };
+        let bytes = self.within(StoreCall::Get, object, size.min(max), body).await?;
         self.counters.fetched_bytes.add(bytes.len() as u64);
         self.check_length(object, size, &bytes)?;
         Ok(bytes)

@@ -125,7 +125,10 @@ async fn open_s3(
     url_prefix: String,
     settings: StoreSettings,
 ) -> Result<Store, StoreOpenError> {
-    let sdk = load_aws(&settings).await;
+    // The chain reads AWS_ENDPOINT_URL by itself; the variable for S3 alone goes before it.
+    let only_s3 = std::env::var("AWS_ENDPOINT_URL_S3").ok();
+    let endpoint = settings.option("endpoint").or(only_s3.as_deref());
+    let sdk = load_aws(&settings, endpoint).await;
     let no_credentials = |reason: String| StoreOpenError::NoCredentials {
         url: settings.url.clone(),
         hint: format!(
@@ -147,7 +150,8 @@ async fn open_s3(
         .with_credentials(Arc::new(AwsChain::new(chain)))
         .with_retry(retry(&settings));
     let mut client = client_options(&settings);
-    if let Some(endpoint) = settings.option("endpoint").or(sdk.endpoint_url()) {
+    if let Some(endpoint) = endpoint.or(sdk.endpoint_url()) {
+        let endpoint = endpoint.trim_end_matches('/');
         builder = builder.with_endpoint(endpoint);
         client = client.with_allow_http(endpoint.starts_with("http://"));
     }
@@ -168,7 +172,7 @@ async fn open_s3(
 }
 
 /// The SDK has no time-outs of its own: a silent server would hold a call for ever.
-async fn load_aws(settings: &StoreSettings) -> aws_config::SdkConfig {
+async fn load_aws(settings: &StoreSettings, endpoint: Option<&str>) -> aws_config::SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
         .operation_attempt_timeout(settings.request_timeout)
@@ -178,7 +182,7 @@ async fn load_aws(settings: &StoreSettings) -> aws_config::SdkConfig {
     if let Some(region) = settings.option("region") {
         loader = loader.region(Region::new(region.to_owned()));
     }
-    if let Some(endpoint) = settings.option("endpoint") {
+    if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
     }
     if let (Some(key), Some(secret)) =

@@ -1,0 +1,128 @@
+//! What every store must do for us, the same calls against each.
+
+use icecore_tiering::{
+    CollectOptions, LocalState, Offset, ReadError, RemoteState, Retention, Scope, Segment,
+};
+
+use crate::fixture::{Fixture, bytes_of, key, read_log};
+
+/// The whole life of segments in one store. `fixture` must lead to the same store every time it
+/// is opened.
+pub(crate) async fn a_store_keeps_serves_expires_rebuilds_and_forgets_segments(fixture: &Fixture) {
+    let tiering = fixture.open().await;
+    let partition = key("orders", 3);
+    // One put, several parts, and a gap before the last one.
+    let made = [
+        fixture.make(&partition, 0, 99, 300_001),
+        fixture.make(&partition, 100, 199, 11_500_000),
+        fixture.make(&partition, 300, 399, 65_536),
+    ];
+    let mut live = Vec::new();
+    for made in &made {
+        assert!(tiering.local_gone(&made.segment).await.is_err(), "not recorded");
+        tiering.record_sealed(&made.segment).await.unwrap();
+        assert!(tiering.local_gone(&made.segment).await.is_err(), "not live");
+        live.push(made.upload(&tiering).await);
+        tiering.offload(&made.segment, made.parts.clone()).await.expect("again is no work");
+        tiering.local_gone(&made.segment).await.unwrap();
+    }
+    look_up(&tiering, &live).await;
+    for (made, segment) in made.iter().zip(&live) {
+        let index = tiering.index(segment).await.unwrap();
+        assert_eq!(index.offset_index, made.parts.offset_index);
+        assert_eq!(index.producer_snapshot, made.parts.producer_snapshot);
+        assert_eq!(index.leader_epochs, made.parts.leader_epochs);
+        assert_eq!(index.txn_index.len(), 0);
+        assert!(read_log(&tiering, segment).await == made.log, "the same bytes");
+        ranges(&tiering, segment, &made.log).await;
+    }
+
+    let before = rows(&tiering, &partition).await;
+    tiering.close().await;
+    drop(tiering);
+    remove_manifest(fixture);
+    let tiering = fixture.open().await;
+    assert!(tiering.needs_reconcile());
+    let report = tiering.reconcile(&Scope::All, &[]).await.unwrap();
+    assert_eq!(report.partitions, std::slice::from_ref(&partition));
+    assert_eq!(rows(&tiering, &partition).await, before, "the same rows from the store alone");
+    assert!(!tiering.needs_reconcile());
+    assert!(read_log(&tiering, &live[1]).await == made[1].log);
+
+    let retention = Retention { log_start: Offset::new(150), ..Retention::default() };
+    let plan = tiering.plan_expiry(&partition, retention, 0, 0).await.unwrap();
+    let report = tiering.expire(&plan).await.unwrap();
+    assert_eq!((report.segments, report.bytes), (1, 300_001));
+    assert_eq!(tiering.find(&partition, Offset::new(5)).await.unwrap(), None);
+    assert!(matches!(tiering.index(&live[0]).await, Err(ReadError::Gone { .. })));
+
+    let report = tiering.delete_topic("orders", partition.topic_id).await.unwrap();
+    assert_eq!(report.segments, 2);
+    assert!(rows(&tiering, &partition).await.is_empty());
+    let options =
+        CollectOptions { min_age: std::time::Duration::ZERO, dry_run: true, scope: Scope::All };
+    fixture.clock.advance(60_000);
+    let report = tiering.collect_garbage(&options).await.unwrap();
+    assert_eq!(report.orphans.names, [] as [&str; 0], "nothing is left");
+    assert_eq!(report.unfinished.names, [] as [&str; 0]);
+    assert_eq!(report.unclaimed.names, [] as [&str; 0]);
+    tiering.close().await;
+}
+
+async fn look_up(tiering: &icecore_tiering::Tiering, live: &[Segment]) {
+    let partition = &live[0].partition;
+    let find = |offset| tiering.find(partition, Offset::new(offset));
+    assert_eq!(find(0).await.unwrap().unwrap().base, Offset::ZERO);
+    assert_eq!(find(99).await.unwrap().unwrap().base, Offset::ZERO);
+    assert_eq!(find(150).await.unwrap().unwrap().base, Offset::new(100));
+    assert_eq!(find(200).await.unwrap(), None, "a gap");
+    assert_eq!(find(400).await.unwrap(), None, "past the end");
+    let next = tiering.next_after(partition, Offset::new(200)).await.unwrap().unwrap();
+    assert_eq!(next.base, Offset::new(300));
+    assert_eq!(tiering.next_after(partition, Offset::new(300)).await.unwrap(), None);
+    let by_time = |timestamp| tiering.find_by_time(partition, timestamp);
+    assert_eq!(by_time(0).await.unwrap().unwrap().base, Offset::ZERO);
+    assert_eq!(by_time(99_001).await.unwrap().unwrap().base, Offset::new(100));
+    assert_eq!(by_time(399_001).await.unwrap(), None);
+    let bounds = tiering.bounds(partition).await.unwrap();
+    assert_eq!(
+        (bounds.first_offset, bounds.end_offset),
+        (Some(Offset::ZERO), Some(Offset::new(399)))
+    );
+    assert_eq!((bounds.segments, bounds.bytes), (3, 300_001 + 11_500_000 + 65_536));
+    assert_eq!((bounds.first_timestamp_ms, bounds.max_timestamp_ms), (0, 399_000));
+    let other = key("others", 3);
+    assert_eq!(tiering.find(&other, Offset::ZERO).await.unwrap(), None);
+    assert_eq!(tiering.bounds(&other).await.unwrap().first_offset, None);
+}
+
+async fn ranges(tiering: &icecore_tiering::Tiering, segment: &Segment, log: &[u8]) {
+    let size = segment.size;
+    for (start, end) in [(0, 1), (size - 1, size), (65_535, 65_536), (size / 2, size / 2 + 7)] {
+        let slices = tiering.read(segment, start..end).await.unwrap();
+        assert_eq!(bytes_of(&slices), log[start as usize..end as usize], "{start}..{end}");
+    }
+    for (start, end) in [(0, 0), (5, 4), (0, size + 1), (size, size + 1), (u64::MAX, 0)] {
+        let refused = tiering.read(segment, start..end).await;
+        assert!(matches!(refused, Err(ReadError::Range { .. })), "{start}..{end}");
+    }
+}
+
+async fn rows(
+    tiering: &icecore_tiering::Tiering,
+    partition: &icecore_tiering::PartitionKey,
+) -> Vec<Segment> {
+    let rows = tiering.segments(partition, Offset::ZERO..Offset::MAX, 1000).await.unwrap();
+    let expected = (LocalState::Gone, RemoteState::Live);
+    assert!(rows.iter().all(|row| (row.local, row.remote) == expected));
+    rows
+}
+
+pub(crate) fn remove_manifest(fixture: &Fixture) {
+    for suffix in ["", "-wal", "-shm"] {
+        let file = format!("{}{suffix}", fixture.config.manifest_path.display());
+        if std::path::Path::new(&file).exists() {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+}
