@@ -9,6 +9,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream};
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -233,43 +234,61 @@ async fn bare_reply(socket: &tokio::net::TcpStream, file: &File, mut at: u64) ->
 
 fn latency(server: &Running, cold: &Arc<File>) -> io::Result<()> {
     println!("a small request, {PINGS} times:");
-    println!("  alone                         {}", pings(server.address)?);
-    let (times, rate) = beside(server, None)?;
-    println!("  beside a reader of the cache  {times}  ({rate:.0} MB/s)");
-    let (times, rate) = beside(server, Some(Arc::clone(cold)))?;
-    println!("  beside a reader of the disk   {times}  ({rate:.0} MB/s)");
+    println!("  alone                                 {}", pings(server.address)?);
+    for (name, other) in [
+        ("a client that reads the cache ", Other::CacheClient),
+        ("a client that reads the disk  ", Other::DiskClient),
+        ("a thread that reads the disk  ", Other::DiskThread),
+    ] {
+        let (times, rate) = beside(server.address, cold, other)?;
+        println!("  beside {name} {times}  ({rate:.0} MB/s)");
+    }
     println!("  {} cold reads", server.metrics.cold_reads.get());
     Ok(())
 }
 
-/// The times of small requests while another client reads at the disk's rate, from the disk itself
-/// or, throttled to about the same, from the page cache.
-fn beside(server: &Running, cold: Option<Arc<File>>) -> io::Result<(String, f64)> {
+/// Who is busy while small requests are timed.
+#[derive(Clone, Copy, PartialEq)]
+enum Other {
+    /// A client of the server, throttled to about the disk's rate.
+    CacheClient,
+    /// A client of the server that wants pages which are not in the page cache.
+    DiskClient,
+    /// Not a client: the disk's share of what is felt, without the server.
+    DiskThread,
+}
+
+/// The times of small requests beside another, and the other's rate.
+fn beside(address: SocketAddr, cold: &Arc<File>, other: Other) -> io::Result<(String, f64)> {
     let stop = Arc::new(AtomicBool::new(false));
-    let (address, ended) = (server.address, Arc::clone(&stop));
-    let reader = thread::spawn(move || -> io::Result<usize> {
+    let (cold, ended) = (Arc::clone(cold), Arc::clone(&stop));
+    let busy = thread::spawn(move || -> io::Result<usize> {
         let mut stream = TcpStream::connect(address)?;
-        let mut buffer = vec![0; 1 << 20];
+        let mut buffer = vec![0; REPLY_BYTES];
         let mut number = 0;
         while !ended.load(Ordering::Relaxed) {
-            match &cold {
-                Some(file) if (number as usize * REPLY_BYTES).is_multiple_of(FILE_BYTES) => {
-                    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
-                }
-                Some(_) => {}
-                None => thread::sleep(Duration::from_millis(1)),
+            let position = number as usize * REPLY_BYTES % FILE_BYTES;
+            if position == 0 {
+                rustix::fs::fadvise(&cold, 0, None, rustix::fs::Advice::DontNeed)?;
             }
-            let api = if cold.is_some() { COLD } else { HOT };
-            stream.write_all(&request(api, number))?;
-            skip(&mut stream, HEAD_BYTES + REPLY_BYTES, &mut buffer)?;
+            if other == Other::DiskThread {
+                cold.read_exact_at(&mut buffer, position as u64)?;
+            } else {
+                let api = if other == Other::DiskClient { COLD } else { HOT };
+                stream.write_all(&request(api, number))?;
+                skip(&mut stream, HEAD_BYTES + REPLY_BYTES, &mut buffer)?;
+            }
+            if other == Other::CacheClient {
+                thread::sleep(Duration::from_millis(1));
+            }
             number += 1;
         }
         Ok(number as usize * REPLY_BYTES)
     });
     let start = Instant::now();
-    let times = pings(server.address)?;
+    let times = pings(address)?;
     stop.store(true, Ordering::Relaxed);
-    let bytes = reader.join().map_err(|_| io::Error::other("the reader panicked"))??;
+    let bytes = busy.join().map_err(|_| io::Error::other("the other one panicked"))??;
     Ok((times, bytes as f64 / 1e6 / start.elapsed().as_secs_f64()))
 }
 
