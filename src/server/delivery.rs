@@ -14,8 +14,11 @@ use super::transport::Outgoing;
 use crate::metrics::SocketMetrics;
 use crate::model::FileSlice;
 
-/// What is asked for, read and sent at once. Others on the same thread have their turn in between.
-pub(super) const STEP: u64 = 1 << 20;
+/// What one call sends. While it runs its thread sees no other connection's readiness, so its time
+/// is felt in the latency of all others.
+const SEND_STEP: u64 = 512 * 1024;
+/// What the cold threads bring in at once, and how far ahead of it the kernel may read.
+const COLD_STEP: u64 = 1 << 20;
 /// How often a step's pages may vanish before they are copied.
 const TOUCHES_MAX: u32 = 3;
 /// A copied step is smaller: it costs memory for as long as the client takes it.
@@ -54,19 +57,19 @@ impl Delivery {
         Self { residency: Residency::detect(), cold, metrics }
     }
 
-    /// Sends bytes of memory, all of them.
+    /// Sends bytes of memory, all of them. `more` says that others follow at once.
     pub(super) async fn send_bytes(
         &self,
         out: &Outgoing<'_>,
         bytes: &mut [IoSlice<'_>],
         more: bool,
-        mut on_progress: impl FnMut(),
+        pace: &mut Pace<'_>,
     ) -> Result<(), SendError> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let sent = out.send(rest, more).await.map_err(SendError::Socket)?;
             self.metrics.sent_bytes.inc_by(sent as u64);
-            on_progress();
+            pace.sent(sent as u64).await;
             IoSlice::advance_slices(&mut rest, sent);
         }
         Ok(())
@@ -77,25 +80,21 @@ impl Delivery {
         &self,
         out: &Outgoing<'_>,
         slice: &FileSlice,
-        mut on_progress: impl FnMut(),
+        pace: &mut Pace<'_>,
     ) -> Result<(), SendError> {
         let mut rest = slice.clone();
         let mut touches = 0;
         while rest.len > 0 {
-            let step = rest.len.min(STEP);
+            let step = rest.len.min(SEND_STEP);
             if self.residency.is_resident(&rest.file, rest.position, step) {
-                self.send_resident(out, &mut rest, step).await?;
+                self.send_resident(out, &mut rest, step, pace).await?;
                 touches = 0;
             } else if touches < TOUCHES_MAX {
-                let ahead = (rest.len - step).min(STEP);
-                self.cold.touch(&rest.file, rest.position, step as usize, ahead).await?;
-                self.residency.check_sight(&rest.file, rest.position, step);
+                self.touch(&rest).await?;
                 touches += 1;
-                continue;
             } else {
-                self.send_copied(out, &mut rest).await?;
+                self.send_copied(out, &mut rest, pace).await?;
             }
-            on_progress();
         }
         Ok(())
     }
@@ -106,6 +105,7 @@ impl Delivery {
         out: &Outgoing<'_>,
         rest: &mut FileSlice,
         step: u64,
+        pace: &mut Pace<'_>,
     ) -> Result<(), SendError> {
         let sent = out.try_send_file(&rest.file, rest.position, step as usize);
         match sent.map_err(SendError::Socket)? {
@@ -114,26 +114,99 @@ impl Delivery {
             Some(sent) => {
                 self.metrics.sendfile_bytes.inc_by(sent as u64);
                 advance(rest, sent as u64);
-                // A client as fast as this loop would never make it wait.
-                if sent as u64 == STEP {
-                    tokio::task::yield_now().await;
-                }
+                pace.sent(sent as u64).await;
                 Ok(())
             }
         }
     }
 
-    async fn send_copied(&self, out: &Outgoing<'_>, rest: &mut FileSlice) -> Result<(), SendError> {
+    async fn touch(&self, rest: &FileSlice) -> Result<(), SendError> {
+        let step = rest.len.min(COLD_STEP);
+        let ahead = (rest.len - step).min(COLD_STEP);
+        self.cold.touch(&rest.file, rest.position, step as usize, ahead).await?;
+        self.residency.check_sight(&rest.file, rest.position, step);
+        Ok(())
+    }
+
+    async fn send_copied(
+        &self,
+        out: &Outgoing<'_>,
+        rest: &mut FileSlice,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), SendError> {
         let step = rest.len.min(COPY_STEP);
         let bytes = self.cold.copy(&rest.file, rest.position, step as usize).await?;
-        self.send_bytes(out, &mut [IoSlice::new(&bytes)], false, || ()).await?;
+        self.send_bytes(out, &mut [IoSlice::new(&bytes)], false, pace).await?;
         self.metrics.file_copied_bytes.inc_by(step);
         advance(rest, step);
         Ok(())
     }
 }
 
+/// Lets others have their turn while much is sent to a client that is never slower than the loop.
+pub(super) struct Pace<'a> {
+    moved: &'a (dyn Fn() + Sync),
+    since_yield: u64,
+}
+
+impl<'a> Pace<'a> {
+    /// `moved` is called whenever bytes went out.
+    pub(super) fn new(moved: &'a (dyn Fn() + Sync)) -> Self {
+        Self { moved, since_yield: 0 }
+    }
+
+    async fn sent(&mut self, bytes: u64) {
+        (self.moved)();
+        self.since_yield += bytes;
+        if self.since_yield >= SEND_STEP {
+            self.since_yield = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 fn advance(rest: &mut FileSlice, sent: u64) {
     rest.position += sent;
     rest.len -= sent;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::Arc;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::server::transport;
+
+    #[tokio::test]
+    async fn pages_that_are_never_seen_in_the_page_cache_go_through_memory() {
+        const LEN: usize = 300_000;
+        let metrics = SocketMetrics::unregistered();
+        let cold = ColdReader::new(&Limits::default(), metrics.clone());
+        let delivery = Delivery { residency: Residency::blind(), cold, metrics: metrics.clone() };
+        let bytes: Vec<u8> = (0..LEN).map(|at| (at / 7) as u8).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let slice = FileSlice::new(Arc::new(file), 0, LEN as u64);
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let (_, out) = transport::split(&mut server);
+        let mut received = vec![0; LEN];
+        let moved = || ();
+        let mut pace = Pace::new(&moved);
+        let (sent, read) = tokio::join!(
+            delivery.send_slice(&out, &slice, &mut pace),
+            client.read_exact(&mut received)
+        );
+        sent.unwrap();
+        read.unwrap();
+        assert!(received == bytes);
+        assert_eq!(metrics.file_copied_bytes.get(), LEN as u64);
+        assert_eq!(metrics.sendfile_bytes.get(), 0);
+    }
 }

@@ -63,8 +63,15 @@ struct Shared<S> {
     delivery: Arc<Delivery>,
     places: Arc<Semaphore>,
     next_id: AtomicU64,
-    /// Ends connections that were not done in time at shutdown.
-    abort: CancellationToken,
+}
+
+/// How the connections of one listener are told to end.
+#[derive(Clone, Debug)]
+struct Stop {
+    /// Read no more requests and answer those in flight.
+    gently: CancellationToken,
+    /// End at once: those that were told gently are not done in time.
+    at_once: CancellationToken,
 }
 
 impl<S: Service> Server<S> {
@@ -77,7 +84,6 @@ impl<S: Service> Server<S> {
             delivery: Arc::new(Delivery::new(&limits, metrics.clone())),
             places: Arc::new(Semaphore::new(limits.connections_max)),
             next_id: AtomicU64::new(1),
-            abort: CancellationToken::new(),
             service,
             limits,
             metrics,
@@ -91,9 +97,10 @@ impl<S: Service> Server<S> {
     pub async fn run(&self, name: &str, listener: TcpListener, shutdown: CancellationToken) {
         let name: Arc<str> = name.into();
         let connections = TaskTracker::new();
+        let stop = Stop { gently: shutdown, at_once: CancellationToken::new() };
         tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = self.accept(&name, &listener, &connections, &shutdown) => {}
+            () = stop.gently.cancelled() => {}
+            () = self.accept(&name, &listener, &connections, &stop) => {}
             () = self.trim() => {}
         }
         drop(listener);
@@ -102,7 +109,7 @@ impl<S: Service> Server<S> {
         if tokio::time::timeout(drain, connections.wait()).await.is_err() {
             let open = connections.len();
             tracing::warn!(open, "connections are aborted: not done within {drain:?}");
-            self.shared.abort.cancel();
+            stop.at_once.cancel();
             connections.wait().await;
         }
     }
@@ -112,7 +119,7 @@ impl<S: Service> Server<S> {
         name: &Arc<str>,
         listener: &TcpListener,
         connections: &TaskTracker,
-        shutdown: &CancellationToken,
+        stop: &Stop,
     ) {
         loop {
             match listener.accept().await {
@@ -122,7 +129,7 @@ impl<S: Service> Server<S> {
                     let id = ConnectionId(self.shared.next_id.fetch_add(1, Ordering::Relaxed));
                     let info = Arc::new(ConnectionInfo::new(id, peer, Arc::clone(name)));
                     tracing::debug!(connection = id.0, %peer, listener = &**name, "accepted");
-                    connections.spawn(self.serve(stream, info, place, shutdown.clone()));
+                    connections.spawn(self.serve(stream, info, place, stop.clone()));
                 }
                 // The client was gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -150,7 +157,7 @@ impl<S: Service> Server<S> {
         stream: TcpStream,
         info: Arc<ConnectionInfo>,
         place: Place,
-        stop: CancellationToken,
+        stop: Stop,
     ) -> impl Future<Output = ()> + use<S> {
         let shared = Arc::clone(&self.shared);
         async move {

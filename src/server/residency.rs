@@ -38,6 +38,12 @@ impl Residency {
         Self { page, by_mincore: AtomicBool::new(by_mincore) }
     }
 
+    /// Never sees a page, as on a file system that can tell nothing.
+    #[cfg(test)]
+    pub(super) fn blind() -> Self {
+        Self { page: 1, by_mincore: AtomicBool::new(false) }
+    }
+
     /// Whether all pages of the range, at least one byte, can be read without waiting. False when
     /// it cannot be known, and where the file ends before the range does.
     pub(super) fn is_resident(&self, file: &File, position: u64, len: u64) -> bool {

@@ -10,6 +10,7 @@ mod reader;
 mod watchdog;
 mod writer;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,7 @@ use self::in_flight::InFlight;
 use self::reader::Reader;
 use self::watchdog::Progress;
 use self::writer::{Queued, Writer};
-use super::Shared;
-use super::transport;
+use super::{Shared, Stop, transport};
 use crate::wire::exchange::{ConnectionInfo, Reply, RequestFrame, Service, Started};
 
 /// How long a client may go on sending after it was told that nothing more comes. Closing with
@@ -31,16 +31,15 @@ use crate::wire::exchange::{ConnectionInfo, Reply, RequestFrame, Service, Starte
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
 
-/// Serves a connection to its end. `stop` is the wish to read no further requests.
+/// Serves a connection to its end.
 pub(super) async fn serve<S: Service>(
     mut stream: TcpStream,
     info: Arc<ConnectionInfo>,
     shared: Arc<Shared<S>>,
-    stop: CancellationToken,
+    stop: Stop,
 ) {
-    // Replies are written whole, so there is nothing to gain by waiting for more.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(connection = info.id.0, %error, "cannot set TCP_NODELAY");
+    if let Err(error) = set_options(&stream) {
+        tracing::debug!(connection = info.id.0, %error, "cannot set the socket's options");
     }
     let ended = exchange(&mut stream, &info, &shared, &stop).await;
     shared.metrics.close(ended.label());
@@ -54,11 +53,18 @@ pub(super) async fn serve<S: Service>(
     }
 }
 
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    // Replies are written whole, so there is nothing to gain by waiting for more.
+    stream.set_nodelay(true)?;
+    // A client that vanished while its long poll waits would otherwise keep its place.
+    Ok(rustix::net::sockopt::set_socket_keepalive(stream, true)?)
+}
+
 async fn exchange<S: Service>(
     stream: &mut TcpStream,
     info: &Arc<ConnectionInfo>,
     shared: &Shared<S>,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) -> Ended {
     let limits = &shared.limits;
     let in_flight = Arc::new(InFlight::new(limits));
@@ -74,10 +80,11 @@ async fn exchange<S: Service>(
     let (queue, queued) = mpsc::channel(limits.in_flight_requests_max);
     let delivery = Arc::clone(&shared.delivery);
     let mut writer = Writer::new(outgoing, queued, delivery, Arc::clone(&progress));
+    let gently = &stop.gently;
     let ended = tokio::select! {
-        ended = converse(&mut reader, &mut writer, queue, &in_flight, info, shared, stop) => ended,
+        ended = converse(&mut reader, &mut writer, queue, &in_flight, info, shared, gently) => ended,
         ended = progress.watch(limits) => ended,
-        () = shared.abort.cancelled() => {
+        () = stop.at_once.cancelled() => {
             let after = Box::new(Ended::Shutdown);
             return Ended::DrainTimeout { timeout: limits.drain_timeout, after };
         }

@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use tokio::sync::mpsc;
 
-use super::super::delivery::Delivery;
+use super::super::delivery::{Delivery, Pace};
 use super::super::transport::Outgoing;
 use super::ended::Ended;
 use super::in_flight::Admitted;
@@ -104,12 +104,14 @@ impl<'a> Writer<'a> {
 
     async fn send(&mut self, mut batch: Batch) -> Result<(), Ended> {
         self.progress.set_sending(true);
+        let progress = Arc::clone(&self.progress);
+        let moved = move || progress.moved();
+        let mut pace = Pace::new(&moved);
         while let Some(front) = batch.parts.front() {
             match front {
-                Part::Bytes(_) => self.send_bytes(&mut batch.parts).await?,
+                Part::Bytes(_) => self.send_bytes(&mut batch.parts, &mut pace).await?,
                 Part::File(slice) => {
-                    let moved = || self.progress.moved();
-                    self.delivery.send_slice(&self.out, slice, moved).await?;
+                    self.delivery.send_slice(&self.out, slice, &mut pace).await?;
                     batch.parts.pop_front();
                 }
             }
@@ -119,13 +121,16 @@ impl<'a> Writer<'a> {
     }
 
     /// Sends the run of memory at the front.
-    async fn send_bytes(&mut self, parts: &mut VecDeque<Part>) -> Result<(), Ended> {
+    async fn send_bytes(
+        &mut self,
+        parts: &mut VecDeque<Part>,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), Ended> {
         let bytes = parts.iter().map_while(Part::bytes).take(VECTORS_MAX);
         let mut vectors: Vec<_> = bytes.map(|bytes| IoSlice::new(bytes)).collect();
         let count = vectors.len();
         let more = parts.len() > count;
-        let moved = || self.progress.moved();
-        self.delivery.send_bytes(&self.out, &mut vectors, more, moved).await?;
+        self.delivery.send_bytes(&self.out, &mut vectors, more, pace).await?;
         parts.drain(..count);
         Ok(())
     }
