@@ -8,10 +8,15 @@ pub mod env;
 pub mod metrics;
 pub mod model;
 
+pub mod metadata;
 pub mod record;
 pub mod wire;
 
 pub mod log;
+
+pub mod replica;
+
+pub mod cluster;
 
 pub mod http;
 pub mod server;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use crate::config::{BrokerConfig, ConfigError, TopicConfig};
+use crate::config::{AlterError, BrokerConfig, ConfigError, TopicConfig};
 use crate::metadata::{
     ClusterImage, LiveImage, MetaStore, MetaStoreError, PartitionImage, StoredTopic, TopicImage,
     TopicNameError, check_topic_name, collides,
@@ -43,7 +43,9 @@ pub enum CreateTopicError {
     #[error("{0}")]
     Name(#[from] TopicNameError),
     /// `a.b` and `a_b` are one name to metrics.
-    #[error("topic '{name}' collides with existing topic '{other}': '.' and '_' are the same in metric names")]
+    #[error(
+        "topic '{name}' collides with existing topic '{other}': '.' and '_' are the same in metric names"
+    )]
     NameCollides {
         /// The name asked for.
         name: String,
@@ -60,7 +62,9 @@ pub enum CreateTopicError {
     #[error("{0} partitions in one request, more than the most of {PARTITIONS_PER_REQUEST_MAX}")]
     TooManyPartitions(i32),
     /// 0, negative other than -1, or more than there are brokers.
-    #[error("unable to replicate the partition {wanted} time(s): the cluster has {brokers} broker(s)")]
+    #[error(
+        "unable to replicate the partition {wanted} time(s): the cluster has {brokers} broker(s)"
+    )]
     ReplicationFactor {
         /// What was asked for.
         wanted: i16,
@@ -134,12 +138,27 @@ pub enum AlterTopicError {
     /// No such topic.
     #[error("the topic '{0}' does not exist")]
     Unknown(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Request(String),
     /// A setting is unknown, out of bounds or at odds with another.
     #[error("{0}")]
     Settings(#[from] ConfigError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] MetaStoreError),
+    /// The partitions cannot take the settings over.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+impl From<AlterError> for AlterTopicError {
+    fn from(error: AlterError) -> Self {
+        match error {
+            AlterError::Request(text) => Self::Request(text),
+            AlterError::Config(error) => Self::Settings(error),
+        }
+    }
 }
 
 /// Names the topic to delete.
@@ -180,7 +199,10 @@ impl Controller {
     ///
     /// # Errors
     /// The first rule that the request breaks, in Kafka's order, or what the disk said.
-    pub async fn create_topic(&self, wanted: CreateTopic) -> Result<Arc<TopicImage>, CreateTopicError> {
+    pub async fn create_topic(
+        &self,
+        wanted: CreateTopic,
+    ) -> Result<Arc<TopicImage>, CreateTopicError> {
         let _one_at_a_time = self.changing.lock().await;
         let image = self.image.load();
         let topic = self.plan_topic(&image, &wanted)?;
@@ -191,7 +213,7 @@ impl Controller {
         if let Err(error) = self.replicas.host_topic(&topic).await {
             // Nobody has seen the topic yet: take it back, so that a retry starts clean.
             self.store.mark_deleting(topic.id).await?;
-            self.replicas.drop_topic(&topic).await;
+            self.replicas.drop_topic(&topic);
             return Err(error.into());
         }
         self.image.publish(image.with_topic(topic.clone()));
@@ -231,7 +253,8 @@ impl Controller {
             if wanted.partitions != -1 || wanted.replication_factor != -1 {
                 return Err(CreateTopicError::AssignmentAndCounts);
             }
-            check_assignments(image, 0, &wanted.assignments).map_err(CreateTopicError::Assignment)?;
+            check_assignments(image, 0, &wanted.assignments)
+                .map_err(CreateTopicError::Assignment)?;
             return Ok(wanted.assignments.len());
         }
         let partitions =
@@ -294,20 +317,21 @@ impl Controller {
     ///
     /// # Errors
     /// When there is no such topic, or the store failed.
-    pub async fn delete_topic(&self, topic: &TopicRef) -> Result<Arc<TopicImage>, DeleteTopicError> {
+    pub async fn delete_topic(
+        &self,
+        topic: &TopicRef,
+    ) -> Result<Arc<TopicImage>, DeleteTopicError> {
         let _one_at_a_time = self.changing.lock().await;
         let image = self.image.load();
         let topic = match topic {
             TopicRef::Name(name) => {
                 image.topic(name).ok_or_else(|| DeleteTopicError::UnknownName(name.clone()))?
             }
-            TopicRef::Id(id) => {
-                image.topic_by_id(*id).ok_or(DeleteTopicError::UnknownId(*id))?
-            }
+            TopicRef::Id(id) => image.topic_by_id(*id).ok_or(DeleteTopicError::UnknownId(*id))?,
         };
         self.store.mark_deleting(topic.id).await?;
         self.image.publish(image.without_topic(topic.id));
-        self.replicas.drop_topic(topic).await;
+        self.replicas.drop_topic(topic);
         Ok(topic.clone())
     }
 
@@ -318,7 +342,7 @@ impl Controller {
     pub async fn alter_topic(
         &self,
         name: &str,
-        change: impl FnOnce(&BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ConfigError>,
+        change: impl FnOnce(&BTreeMap<String, String>) -> Result<BTreeMap<String, String>, AlterError>,
         validate_only: bool,
     ) -> Result<(), AlterTopicError> {
         let _one_at_a_time = self.changing.lock().await;
@@ -334,7 +358,7 @@ impl Controller {
         let mut altered = TopicImage::clone(topic);
         altered.overrides = overrides;
         altered.config = Arc::new(config);
-        self.replicas.configure_topic(&altered);
+        self.replicas.configure_topic(&altered).await?;
         self.image.publish(image.with_topic(altered));
         Ok(())
     }

@@ -7,5 +7,6 @@ mod sqlite_store;
 
 pub use controller::{
     AlterTopicError, Controller, CreateTopic, CreateTopicError, DeleteTopicError, GrowTopicError,
+    TopicRef,
 };
 pub use sqlite_store::{OpenMetaStoreError, SqliteMetaStore};

@@ -62,9 +62,9 @@ impl SqliteMetaStore {
                  PRAGMA busy_timeout=5000; PRAGMA cache_size=-2048;",
             )
             .map_err(sqlite)?;
-        migrations::migrations::runner()
-            .run(&mut connection)
-            .map_err(|source| OpenMetaStoreError::Schema { path: shown, source: Box::new(source) })?;
+        migrations::migrations::runner().run(&mut connection).map_err(|source| {
+            OpenMetaStoreError::Schema { path: shown, source: Box::new(source) }
+        })?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 
@@ -127,9 +127,11 @@ impl MetaStore for SqliteMetaStore {
         self.transact(move |tx| {
             must_know(tx, id)?;
             let have: i64 = tx
-                .query_row("SELECT count(*) FROM partitions WHERE topic_id = ?1", [id.as_bytes()], |r| {
-                    r.get(0)
-                })
+                .query_row(
+                    "SELECT count(*) FROM partitions WHERE topic_id = ?1",
+                    [id.as_bytes()],
+                    |r| r.get(0),
+                )
                 .map_err(engine)?;
             for partition in have..i64::try_from(count).map_err(engine)? {
                 insert_partition(tx, id, partition, LeaderEpoch::ZERO).map_err(engine)?;
@@ -166,7 +168,9 @@ impl MetaStore for SqliteMetaStore {
 
     async fn forget_topic(&self, id: TopicId) -> Result<(), MetaStoreError> {
         self.transact(move |tx| {
-            tx.execute("DELETE FROM topics WHERE id = ?1", [id.as_bytes()]).map(drop).map_err(engine)
+            tx.execute("DELETE FROM topics WHERE id = ?1", [id.as_bytes()])
+                .map(drop)
+                .map_err(engine)
         })
         .await
     }
@@ -175,9 +179,11 @@ impl MetaStore for SqliteMetaStore {
         assert!(count > 0, "a block of producer ids holds at least one, asked for {count}");
         self.transact(move |tx| {
             let next: i64 = tx
-                .query_row("UPDATE producer_ids SET next = next + ?1 RETURNING next", [count], |row| {
-                    row.get(0)
-                })
+                .query_row(
+                    "UPDATE producer_ids SET next = next + ?1 RETURNING next",
+                    [count],
+                    |row| row.get(0),
+                )
                 .map_err(engine)?;
             Ok(next - count..next)
         })
@@ -229,11 +235,11 @@ fn insert_settings(
     id: TopicId,
     settings: &BTreeMap<String, String>,
 ) -> rusqlite::Result<()> {
-    let mut insert =
-        tx.prepare_cached("INSERT INTO topic_settings (topic_id, name, value) VALUES (?1, ?2, ?3)")?;
-    settings.iter().try_for_each(|(name, value)| {
-        insert.execute(params![id.as_bytes(), name, value]).map(drop)
-    })
+    let mut insert = tx
+        .prepare_cached("INSERT INTO topic_settings (topic_id, name, value) VALUES (?1, ?2, ?3)")?;
+    settings
+        .iter()
+        .try_for_each(|(name, value)| insert.execute(params![id.as_bytes(), name, value]).map(drop))
 }
 
 fn load_topics(tx: &Transaction<'_>) -> rusqlite::Result<Vec<StoredTopic>> {
@@ -293,7 +299,10 @@ mod tests {
             store.grow_topic(topic.id, 5).await.expect("grow");
             topic.overrides.insert("segment.bytes".into(), "1048576".into());
             store.set_overrides(topic.id, &topic.overrides).await.expect("set");
-            (store.cluster_id(None).await.expect("id"), store.take_producer_ids(10).await.expect("ids"))
+            (
+                store.cluster_id(None).await.expect("id"),
+                store.take_producer_ids(10).await.expect("ids"),
+            )
         };
         let store = open(&dir);
         topic.leader_epochs = vec![LeaderEpoch::ZERO; 5];

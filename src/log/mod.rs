@@ -27,7 +27,9 @@ pub use index::{
 };
 pub use options::{LogConfig, LogEnv, OpenAt};
 pub use partition_log::Log;
-pub use producer_snapshot::{SnapshotEntry, decode as decode_producer_snapshot};
+pub use producer_snapshot::{
+    SnapshotEntry, decode as decode_producer_snapshot, empty as empty_producer_snapshot,
+};
 pub use producers::ProducerError;
 pub use recovery::RecoveryReport;
 pub use segment::{Extent, LogSlice, Sealed, TimestampedOffset};

@@ -65,6 +65,12 @@ pub fn encode(entries: &[SnapshotEntry]) -> Vec<u8> {
     bytes
 }
 
+/// A snapshot without producers.
+#[must_use]
+pub fn empty() -> Vec<u8> {
+    encode(&[])
+}
+
 /// Reads a snapshot.
 ///
 /// # Errors

@@ -63,7 +63,9 @@ impl TopicImage {
 
     /// Every partition by name and number.
     pub fn topic_partitions(&self) -> impl Iterator<Item = TopicPartition> + '_ {
-        (0..).zip(&self.partitions).map(|(number, _)| TopicPartition::new(self.name.clone(), number))
+        (0..)
+            .zip(&self.partitions)
+            .map(|(number, _)| TopicPartition::new(self.name.clone(), number))
     }
 }
 

@@ -47,7 +47,10 @@ pub(super) struct AppendLane {
 
 impl AppendLane {
     /// Starts the lane's thread. It ends when the last handle is dropped and the queue is empty.
-    pub(super) fn start(number: usize, flusher: Flusher) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
+    pub(super) fn start(
+        number: usize,
+        flusher: Flusher,
+    ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
         let (queue, receiver) = mpsc::channel(QUEUE_LEN_MAX);
         let thread = thread::Builder::new()
             .name(format!("append-{number}"))
@@ -80,12 +83,16 @@ fn run(mut queue: mpsc::Receiver<AppendRequest>, flusher: &Flusher) {
 
 /// Appends the requests of one partition in one write.
 fn append(partition: &Arc<Partition>, requests: Vec<AppendRequest>, flusher: &Flusher) {
-    let (batches, replies): (Vec<_>, Vec<_>) =
-        requests.into_iter().map(|request| (request.batch, (request.durability, request.done))).unzip();
+    let (batches, replies): (Vec<_>, Vec<_>) = requests
+        .into_iter()
+        .map(|request| (request.batch, (request.durability, request.done)))
+        .unzip();
     let results = partition.write(&batches);
     assert_eq!(results.len(), replies.len(), "one result per batch");
     let mut promised = Vec::new();
+    let flush_is_due = partition.flush_is_due();
     for (result, (durability, done)) in results.into_iter().zip(replies) {
+        let durability = if flush_is_due { Durability::Synced } else { durability };
         match (result, durability) {
             (Ok(appended), Durability::Synced) => promised.push((appended, done)),
             // A sender that left does not need its reply.

@@ -31,9 +31,8 @@ impl Flusher {
     /// Starts the thread. It ends when the last handle is dropped and the queue is empty.
     pub(super) fn start(number: usize) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
         let (queue, receiver) = mpsc::sync_channel(QUEUE_LEN_MAX);
-        let thread = thread::Builder::new()
-            .name(format!("flush-{number}"))
-            .spawn(move || run(&receiver))?;
+        let thread =
+            thread::Builder::new().name(format!("flush-{number}")).spawn(move || run(&receiver))?;
         Ok((Self { queue }, thread))
     }
 

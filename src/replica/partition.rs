@@ -4,16 +4,17 @@
 //! replica the high watermark follows every write: what the leader holds, all in-sync replicas hold.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use icecore_tiering::PartitionKey;
 
 use super::waiters::Waiters;
-use crate::config::TopicConfig;
+use crate::config::{TimestampSource, TopicConfig};
 use crate::env::Clock;
-use crate::log::{AppendError, Appended, TieredLog};
+use crate::log::{AppendError, Appended, LogConfig, TieredLog};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
-use crate::record::Batch;
+use crate::record::{Batch, TimestampType};
 
 /// Which records a consumer may see (KIP-98).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,9 @@ pub enum Isolation {
     ReadCommitted,
 }
 
+/// What was written last is surely in the page cache; this much of it is read without asking.
+const TAIL_BYTES: u64 = 4 << 20;
+
 /// One hosted partition.
 pub struct Partition {
     name: TopicPartition,
@@ -32,8 +36,33 @@ pub struct Partition {
     log: TieredLog,
     config: ArcSwap<TopicConfig>,
     high_watermark: AtomicI64,
+    tail: Tail,
     waiters: Waiters,
     clock: Arc<dyn Clock>,
+}
+
+/// Where the freshly written part of the log begins: two marks that follow the end at a distance
+/// of one to two times [`TAIL_BYTES`].
+struct Tail {
+    start: AtomicI64,
+    next_start: AtomicI64,
+    bytes: AtomicU64,
+}
+
+impl Tail {
+    fn new(end: Offset) -> Self {
+        let (start, next_start) = (AtomicI64::new(end.get()), AtomicI64::new(end.get()));
+        Self { start, next_start, bytes: AtomicU64::new(0) }
+    }
+
+    /// Notes a write; on the partition's lane only.
+    fn wrote(&self, bytes: u64, end: Offset) {
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > TAIL_BYTES {
+            self.bytes.store(0, Ordering::Relaxed);
+            self.start.store(self.next_start.load(Ordering::Relaxed), Ordering::Release);
+            self.next_start.store(end.get(), Ordering::Relaxed);
+        }
+    }
 }
 
 impl Partition {
@@ -46,10 +75,10 @@ impl Partition {
         config: Arc<TopicConfig>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let high_watermark = AtomicI64::new(log.local().log_end().get());
-        let config = ArcSwap::new(config);
-        let waiters = Waiters::default();
-        Self { name, topic_id, leader_epoch, log, config, high_watermark, waiters, clock }
+        let end = log.local().log_end();
+        let high_watermark = AtomicI64::new(end.get());
+        let (config, waiters, tail) = (ArcSwap::new(config), Waiters::default(), Tail::new(end));
+        Self { name, topic_id, leader_epoch, log, config, high_watermark, tail, waiters, clock }
     }
 
     /// Topic and number.
@@ -60,6 +89,11 @@ impl Partition {
     /// The topic's identity.
     pub fn topic_id(&self) -> TopicId {
         self.topic_id
+    }
+
+    /// The partition's name in the remote tier.
+    pub fn tier_key(&self) -> PartitionKey {
+        PartitionKey::new(self.name.topic.clone(), self.topic_id, self.name.partition)
     }
 
     /// The epoch in which this broker leads.
@@ -79,7 +113,7 @@ impl Partition {
 
     /// Takes over changed settings.
     pub fn configure(&self, config: Arc<TopicConfig>) {
-        self.log.configure(&config);
+        self.log.local().configure(log_config(&config));
         self.config.store(config);
     }
 
@@ -96,6 +130,11 @@ impl Partition {
         }
     }
 
+    /// From here on records were written so lately that a read finds them in the page cache.
+    pub fn tail_start(&self) -> Offset {
+        Offset::new(self.tail.start.load(Ordering::Acquire))
+    }
+
     /// Those who wait for this partition to grow.
     pub fn waiters(&self) -> &Waiters {
         &self.waiters
@@ -103,17 +142,37 @@ impl Partition {
 
     /// Appends `batches` in one write. Blocking; on the partition's append lane only.
     pub(super) fn write(&self, batches: &[Batch]) -> Vec<Result<Appended, AppendError>> {
-        let now_ms = self.clock.now_ms();
-        let results = self.log.local().append(batches, self.leader_epoch, now_ms);
-        let end = self.log.local().log_end().get();
-        if self.high_watermark.fetch_max(end, Ordering::AcqRel) < end {
+        let results = self.log.local().append(batches, self.leader_epoch, self.clock.now_ms());
+        let end = self.log.local().log_end();
+        if self.high_watermark.fetch_max(end.get(), Ordering::AcqRel) < end.get() {
+            self.tail.wrote(batches.iter().map(|batch| batch.len() as u64).sum(), end);
             self.waiters.wake_all();
         }
         results
     }
 
+    /// Whether `flush.messages` wants a sync now.
+    pub(super) fn flush_is_due(&self) -> bool {
+        let unflushed = self.log.local().log_end() - self.log.local().flushed();
+        unflushed >= self.config.load().flush_messages()
+    }
+
     /// Syncs all that was written so far. Blocking; on a flusher only.
     pub(super) fn sync(&self) -> Result<(), AppendError> {
         self.log.local().sync().map(drop)
+    }
+}
+
+/// What of a topic's settings its logs act on.
+pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: config.segment_bytes() as u64,
+        segment_ms: config.segment_ms(),
+        index_bytes: config.index_bytes(),
+        index_interval_bytes: config.index_interval_bytes(),
+        timestamp_type: match config.timestamp_source() {
+            TimestampSource::CreateTime => TimestampType::CreateTime,
+            TimestampSource::LogAppendTime => TimestampType::LogAppendTime,
+        },
     }
 }

@@ -83,6 +83,21 @@ impl Sealed {
         path(&self.dir, self.base, kind)
     }
 
+    /// Where the snapshot of the producers after this segment lies.
+    #[must_use]
+    pub fn snapshot_after(&self) -> PathBuf {
+        path(&self.dir, self.extent.end, FileKind::ProducerSnapshot)
+    }
+
+    /// The bytes of the offset index and the time index.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn index_bytes(&self) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let view = self.view()?;
+        Ok((view.offsets.bytes()?, view.times.bytes()?))
+    }
+
     /// Opens the files, or gives the open ones.
     ///
     /// # Errors

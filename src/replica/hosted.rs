@@ -1,0 +1,306 @@
+//! All partitions that this broker hosts, and the threads that write them.
+//!
+//! Invariant: a partition is in the map from the time its log is open until its topic is dropped;
+//! the map changes only under the controller's lock.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use icecore_tiering::{PartitionKey, Tiering};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::oneshot;
+
+use super::append_lane::{AppendLane, AppendReply, AppendRequest, Durability};
+use super::checkpoints::{Checkpoints, Remembered};
+use super::error::{EraseError, HostError};
+use super::flusher::Flusher;
+use super::partition::{Partition, log_config};
+use crate::config::TopicConfig;
+use crate::log::checkpoint::CheckpointError;
+use crate::log::{Log, LogEnv, Tier, TieredLog, partition_metadata};
+use crate::metadata::TopicImage;
+use crate::model::{Offset, TopicPartition};
+
+/// Logs that are opened at a time.
+const OPENINGS_MAX: usize = 8;
+/// Kafka's suffix for folders of deleted topics.
+const DELETED_FOLDER_SUFFIX: &str = "-delete";
+
+/// What hosting needs.
+pub struct ReplicasOptions {
+    /// The folder of the partitions' folders.
+    pub log_dir: PathBuf,
+    /// The remote tier, if there is one.
+    pub tiering: Option<Arc<Tiering>>,
+    /// Clock and edges.
+    pub env: LogEnv,
+    /// Append lanes, each with a flusher: threads that write.
+    pub lanes: usize,
+}
+
+/// The hosted partitions.
+pub struct Replicas {
+    log_dir: PathBuf,
+    tiering: Option<Arc<Tiering>>,
+    env: LogEnv,
+    checkpoints: Checkpoints,
+    remembered: Mutex<Remembered>,
+    partitions: RwLock<BTreeMap<TopicPartition, Arc<Partition>>>,
+    lanes: Vec<AppendLane>,
+}
+
+impl Replicas {
+    /// Reads the checkpoints and starts the threads; no partition is hosted yet. Blocking.
+    ///
+    /// # Errors
+    /// When the folder or a checkpoint cannot be read.
+    pub fn start(options: ReplicasOptions) -> Result<Self, HostError> {
+        let ReplicasOptions { log_dir, tiering, env, lanes } = options;
+        let folder = |source| HostError::Folder { folder: log_dir.display().to_string(), source };
+        std::fs::create_dir_all(&log_dir).map_err(folder)?;
+        let checkpoints = Checkpoints::new(&log_dir, env.edges.clone());
+        let remembered = Mutex::new(checkpoints.read()?);
+        let lanes = (0..lanes.max(1))
+            .map(|number| {
+                let (flusher, _) = Flusher::start(number)?;
+                Ok(AppendLane::start(number, flusher)?.0)
+            })
+            .collect::<io::Result<_>>()
+            .map_err(folder)?;
+        let partitions = RwLock::new(BTreeMap::new());
+        Ok(Self { log_dir, tiering, env, checkpoints, remembered, partitions, lanes })
+    }
+
+    /// Where the partitions' folders lie.
+    pub fn log_dir(&self) -> &Path {
+        &self.log_dir
+    }
+
+    /// The remote tier, if there is one.
+    pub fn tiering(&self) -> Option<&Arc<Tiering>> {
+        self.tiering.as_ref()
+    }
+
+    /// Clock and edges.
+    pub(super) fn env(&self) -> &LogEnv {
+        &self.env
+    }
+
+    /// Opens the logs of a topic's partitions that are not open yet, and hosts them.
+    ///
+    /// # Errors
+    /// The first log that does not open; those that did stay hosted.
+    pub async fn host_topic(&self, topic: &TopicImage) -> Result<(), HostError> {
+        stream::iter(topic.topic_partitions().zip(&topic.partitions))
+            .map(Ok)
+            .try_for_each_concurrent(OPENINGS_MAX, |(name, image)| async move {
+                if self.partitions.read().contains_key(&name) {
+                    return Ok(());
+                }
+                let partition = self.open(topic, name.clone(), image.leader_epoch).await?;
+                self.partitions.write().insert(name, Arc::new(partition));
+                Ok(())
+            })
+            .await
+    }
+
+    async fn open(
+        &self,
+        topic: &TopicImage,
+        name: TopicPartition,
+        leader_epoch: crate::model::LeaderEpoch,
+    ) -> Result<Partition, HostError> {
+        let key = PartitionKey::new(name.topic.clone(), topic.id, name.partition);
+        let (tier, remote_end) = self.tier(&topic.config, key).await?;
+        let at = self.remembered.lock().open_at(&name, remote_end.unwrap_or_default());
+        let (folder, id) = (self.log_dir.join(name.to_string()), topic.id);
+        let (config, env) = (log_config(&topic.config), self.env.clone());
+        let open = move || {
+            claim_folder(&folder, id, &env)?;
+            Ok::<_, HostError>(Log::open(&folder, config, at, env)?)
+        };
+        let opened = tokio::task::spawn_blocking(open).await;
+        let folder = |source| HostError::Folder { folder: name.to_string(), source };
+        let (log, report) = opened.map_err(|panic| folder(io::Error::other(panic)))??;
+        if report != crate::log::RecoveryReport::default() {
+            tracing::info!(partition = %name, ?report, "recovered");
+        }
+        let log = TieredLog::new(Arc::new(log), tier, remote_end);
+        let (config, clock) = (topic.config.clone(), self.env.clock.clone());
+        Ok(Partition::new(name, topic.id, leader_epoch, log, config, clock))
+    }
+
+    /// The partition's remote tier and where it ends, if the topic tiers.
+    async fn tier(
+        &self,
+        config: &TopicConfig,
+        key: PartitionKey,
+    ) -> Result<(Option<Tier>, Option<Offset>), HostError> {
+        let Some(tiering) = self.tiering.clone().filter(|_| config.remote_storage_enable()) else {
+            return Ok((None, None));
+        };
+        let end = tiering.bounds(&key).await?.end_offset.map(Offset::next);
+        Ok((Some(Tier { tiering, key }), end))
+    }
+
+    /// Takes over a topic's changed settings.
+    ///
+    /// # Errors
+    /// When the topic begins to tier and the manifest cannot be read.
+    pub async fn configure_topic(&self, topic: &TopicImage) -> Result<(), HostError> {
+        for name in topic.topic_partitions() {
+            let Some(partition) = self.partition(&name.topic, name.partition) else { continue };
+            partition.configure(topic.config.clone());
+            let tiers = topic.config.remote_storage_enable();
+            if tiers && !partition.log().is_tiered() {
+                let (tier, end) = self.tier(&topic.config, partition.tier_key()).await?;
+                partition.log().set_tier(tier, end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops hosting a topic. What is in flight ends by itself; the folders go with
+    /// [`Replicas::erase_topic`].
+    pub fn drop_topic(&self, topic: &TopicImage) {
+        let mut partitions = self.partitions.write();
+        for name in topic.topic_partitions() {
+            if let Some(partition) = partitions.remove(&name) {
+                partition.waiters().wake_all();
+            }
+        }
+    }
+
+    /// Removes what a dropped topic left, on disk and in the store. May be called again.
+    ///
+    /// # Errors
+    /// What the disk or the store says; call again later.
+    pub async fn erase_topic(&self, topic: &TopicImage) -> Result<(), EraseError> {
+        let (log_dir, id) = (self.log_dir.clone(), topic.id);
+        let names: Vec<_> = topic.topic_partitions().map(|name| name.to_string()).collect();
+        tokio::task::spawn_blocking(move || {
+            names.iter().try_for_each(|name| erase_folder(&log_dir, name, id))
+        })
+        .await
+        .map_err(io::Error::other)??;
+        if let Some(tiering) = &self.tiering {
+            tiering.delete_topic(&topic.name, topic.id).await?;
+        }
+        Ok(())
+    }
+
+    /// The hosted partition of that name.
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
+        let name = TopicPartition::new(topic, partition);
+        self.partitions.read().get(&name).cloned()
+    }
+
+    /// All hosted partitions by name.
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        self.partitions.read().values().cloned().collect()
+    }
+
+    /// Queues a batch on its partition's lane, in the order of the calls; waits while the queue is
+    /// full. The reply comes when the batch is as durable as asked.
+    pub async fn append(
+        &self,
+        partition: &Arc<Partition>,
+        batch: crate::record::Batch,
+        durability: Durability,
+    ) -> AppendReply {
+        let (done, reply) = oneshot::channel();
+        let mut hasher = DefaultHasher::new();
+        partition.name().hash(&mut hasher);
+        let lane = usize::try_from(hasher.finish() % self.lanes.len() as u64).unwrap_or(0);
+        let request = AppendRequest { partition: partition.clone(), batch, durability, done };
+        // A lane that has ended drops the request, and with it the sender: the reply says so.
+        self.lanes[lane].queue(request).await;
+        reply
+    }
+
+    /// Moves a partition's log start, durably, and returns where it is.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be written; the start has moved until the next restart.
+    pub async fn move_log_start(
+        self: &Arc<Self>,
+        partition: &Arc<Partition>,
+        start: Offset,
+    ) -> Result<Offset, CheckpointError> {
+        let (replicas, partition) = (self.clone(), partition.clone());
+        let moved = tokio::task::spawn_blocking(move || {
+            let start = partition.log().local().set_log_start(start);
+            replicas.checkpoints.write_log_starts(&replicas.all())?;
+            Ok(start)
+        });
+        let path = self.log_dir.display().to_string();
+        moved
+            .await
+            .map_err(|panic| CheckpointError::Io { path, source: io::Error::other(panic) })?
+    }
+
+    /// Writes the checkpoint files. Blocking.
+    pub(super) fn checkpoint(&self) -> Result<(), CheckpointError> {
+        self.checkpoints.write(&self.all())
+    }
+
+    /// Bytes of the log folder's file system: all, and those that are free for us.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn disk_space(&self) -> io::Result<(i64, i64)> {
+        let dir = self.log_dir.clone();
+        tokio::task::spawn_blocking(move || {
+            let stat = rustix::fs::statvfs(&dir)?;
+            let bytes = |blocks: u64| i64::try_from(blocks * stat.f_frsize).unwrap_or(i64::MAX);
+            Ok((bytes(stat.f_blocks), bytes(stat.f_bavail)))
+        })
+        .await
+        .map_err(io::Error::other)?
+    }
+
+    /// Ends in order: every log is closed and the end is marked, so that the next start has
+    /// nothing to recover. Blocking.
+    pub fn close(&self) {
+        let mut clean = true;
+        for partition in self.all() {
+            if let Err(error) = partition.log().local().close() {
+                clean = false;
+                tracing::error!(partition = %partition.name(), %error, "a log was not closed in order");
+            }
+        }
+        let written = self.checkpoint().map_err(io::Error::other);
+        let marked =
+            written.and_then(|()| if clean { self.checkpoints.mark_clean() } else { Ok(()) });
+        if let Err(error) = marked {
+            tracing::error!(%error, "the end was not marked: the next start recovers");
+        }
+    }
+}
+
+/// Makes a folder the topic's, or finds that it is another's.
+fn claim_folder(folder: &Path, id: crate::model::TopicId, env: &LogEnv) -> Result<(), HostError> {
+    let shown = || folder.display().to_string();
+    let io = |source| HostError::Folder { folder: shown(), source };
+    std::fs::create_dir_all(folder).map_err(io)?;
+    match partition_metadata::read(folder).map_err(io)? {
+        Some(found) if found == id => Ok(()),
+        Some(found) => Err(HostError::ForeignFolder { folder: shown(), found, expected: id }),
+        None => partition_metadata::write(folder, id, &*env.edges).map_err(io),
+    }
+}
+
+/// Removes a partition's folder if it is that topic's: renamed first, so that a half-removed one is
+/// never taken for a log.
+fn erase_folder(log_dir: &Path, name: &str, id: crate::model::TopicId) -> io::Result<()> {
+    let folder = log_dir.join(name);
+    let doomed = log_dir.join(format!("{name}.{}{DELETED_FOLDER_SUFFIX}", id.to_hex()));
+    if folder.exists() && partition_metadata::read(&folder)? == Some(id) {
+        std::fs::rename(&folder, &doomed)?;
+    }
+    if doomed.exists() { std::fs::remove_dir_all(doomed) } else { Ok(()) }
+}

@@ -1,0 +1,17 @@
+//! Partitions as this broker hosts them: role, high watermark, who writes and who waits.
+
+mod append_lane;
+mod checkpoints;
+mod error;
+mod flusher;
+mod hosted;
+mod partition;
+mod upkeep;
+mod waiters;
+
+pub use append_lane::{AppendReply, Durability};
+pub use error::{EraseError, HostError};
+pub use hosted::{Replicas, ReplicasOptions};
+pub use partition::{Isolation, Partition};
+pub use upkeep::{Upkeep, UpkeepIntervals};
+pub use waiters::{FetchWaiter, Waiters};

@@ -1,0 +1,175 @@
+//! What is done for partitions beside requests: roll, upload, retain, checkpoint.
+//!
+//! Each duty is a loop of its own with its own interval; none runs on a network thread, and a
+//! partition that fails is tried again later without holding up the others.
+
+mod retain;
+mod upload;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt as _};
+use icecore_tiering::{CollectOptions, Scope};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Partition, Replicas};
+use crate::model::TopicPartition;
+
+/// How often each duty is done.
+#[derive(Clone, Copy, Debug)]
+pub struct UpkeepIntervals {
+    /// Rolling by age and retention.
+    pub retention: Duration,
+    /// Uploads and the retention of the remote tier.
+    pub tiering: Duration,
+    /// Recovery points and checkpoint files.
+    pub checkpoint: Duration,
+    /// Idempotent producers that stopped writing.
+    pub producers: Duration,
+    /// How long such a producer is remembered, in milliseconds.
+    pub producer_expiration_ms: i64,
+    /// Left-overs of crashes in the store.
+    pub garbage: Duration,
+    /// Nothing younger is taken for left over.
+    pub garbage_min_age: Duration,
+    /// Partitions that are worked on at a time.
+    pub partitions_at_once: usize,
+}
+
+/// A partition that failed is left alone for so long at first.
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// And never longer than this.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// The duties of a broker.
+pub struct Upkeep {
+    replicas: Arc<Replicas>,
+    intervals: UpkeepIntervals,
+    /// Partitions whose last upload failed: how often in a row, and when to try again.
+    failing: Mutex<HashMap<TopicPartition, (u32, Instant)>>,
+}
+
+impl Upkeep {
+    /// The upkeep of these partitions.
+    pub fn new(replicas: Arc<Replicas>, intervals: UpkeepIntervals) -> Arc<Self> {
+        Arc::new(Self { replicas, intervals, failing: Mutex::new(HashMap::new()) })
+    }
+
+    /// Starts all duties; they end soon after `stop`.
+    pub fn start(self: &Arc<Self>, tasks: &TaskTracker, stop: &CancellationToken) {
+        let (every, upkeep) = (self.intervals, self.clone());
+        self.repeat(tasks, stop, every.retention, move || upkeep.clone().retain());
+        let upkeep = self.clone();
+        self.repeat(tasks, stop, every.checkpoint, move || upkeep.clone().checkpoint());
+        let upkeep = self.clone();
+        self.repeat(tasks, stop, every.producers, move || upkeep.clone().expire_producers());
+        if self.replicas.tiering().is_some() {
+            let upkeep = self.clone();
+            self.repeat(tasks, stop, every.tiering, move || upkeep.clone().tier());
+            let upkeep = self.clone();
+            self.repeat(tasks, stop, every.garbage, move || upkeep.clone().collect_garbage());
+        }
+    }
+
+    fn repeat<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+        every: Duration,
+        duty: impl Fn() -> F + Send + 'static,
+    ) {
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(every) => {}
+                }
+                // A duty that is under way at the end is broken off: each is safe to be.
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = duty() => {}
+                }
+            }
+        });
+    }
+
+    async fn for_each<F: Future<Output = ()>>(&self, work: impl Fn(Arc<Partition>) -> F) {
+        let at_once = self.intervals.partitions_at_once.max(1);
+        stream::iter(self.replicas.all()).for_each_concurrent(at_once, work).await;
+    }
+
+    async fn retain(self: Arc<Self>) {
+        self.for_each(|partition| retain::partition(&self.replicas, partition)).await;
+    }
+
+    async fn tier(self: Arc<Self>) {
+        self.for_each(|partition| async {
+            if self.is_waiting(partition.name()) {
+                return;
+            }
+            let name = partition.name().clone();
+            match upload::partition(&self.replicas, partition).await {
+                Ok(()) => drop(self.failing.lock().remove(&name)),
+                Err(error) => {
+                    let failures = self.note_failure(&name);
+                    tracing::warn!(partition = %name, %error, failures, "tiering failed and is tried again");
+                }
+            }
+        })
+        .await;
+    }
+
+    fn is_waiting(&self, name: &TopicPartition) -> bool {
+        self.failing.lock().get(name).is_some_and(|(_, until)| Instant::now() < *until)
+    }
+
+    fn note_failure(&self, name: &TopicPartition) -> u32 {
+        let mut failing = self.failing.lock();
+        let (failures, until) = failing.entry(name.clone()).or_insert((0, Instant::now()));
+        *failures += 1;
+        let backoff = BACKOFF_MIN.saturating_mul(1 << (*failures).min(6)).min(BACKOFF_MAX);
+        *until = Instant::now() + backoff;
+        *failures
+    }
+
+    async fn checkpoint(self: Arc<Self>) {
+        let replicas = self.replicas.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            for partition in replicas.all() {
+                if let Err(error) = partition.log().local().advance_recovery_point() {
+                    tracing::error!(partition = %partition.name(), %error, "the recovery point stays");
+                }
+            }
+            replicas.checkpoint()
+        });
+        match done.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "checkpoints were not written"),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    async fn expire_producers(self: Arc<Self>) {
+        let expiration_ms = self.intervals.producer_expiration_ms;
+        self.replicas.all().iter().for_each(|p| p.log().local().expire_producers(expiration_ms));
+    }
+
+    async fn collect_garbage(self: Arc<Self>) {
+        let Some(tiering) = self.replicas.tiering() else { return };
+        let options = CollectOptions {
+            min_age: self.intervals.garbage_min_age,
+            dry_run: false,
+            scope: Scope::All,
+        };
+        match tiering.collect_garbage(&options).await {
+            Ok(report) => tracing::debug!(?report, "garbage collected"),
+            Err(error) => tracing::warn!(%error, "garbage was not collected"),
+        }
+    }
+}

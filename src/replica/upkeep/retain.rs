@@ -1,0 +1,126 @@
+//! Rolling by age, and the retention of what lies on the local disk.
+//!
+//! A partition without a remote tier loses its oldest segments: the log start moves first,
+//! durably, then files go. A tiered partition loses local copies only of what the remote tier
+//! holds; that it holds them is durable before a file goes.
+
+use std::sync::Arc;
+
+use icecore_tiering::RemoteState;
+
+use crate::log::retention::{Candidate, Policy, expired};
+use crate::log::{Sealed, Tier};
+use crate::model::Offset;
+use crate::replica::{Partition, Replicas};
+
+/// Looks after one partition; what fails is logged and tried again at the next turn.
+pub(super) async fn partition(replicas: &Arc<Replicas>, partition: Arc<Partition>) {
+    let now_ms = replicas.env().clock.now_ms();
+    if let Err(error) = roll(&partition, now_ms).await {
+        tracing::error!(partition = %partition.name(), %error, "a segment was not rolled");
+    }
+    let done = match partition.log().tier() {
+        Some(tier) => free_local(&partition, &tier, now_ms).await,
+        None => delete_old(replicas, &partition, now_ms).await,
+    };
+    if let Err(error) = done {
+        tracing::error!(partition = %partition.name(), %error, "retention failed and is tried again");
+    }
+}
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Rolls what is due by age, by the bound on the upload lag, or because all of it has expired.
+async fn roll(partition: &Arc<Partition>, now_ms: i64) -> Result<(), Error> {
+    let config = partition.config();
+    let lag = config.max_upload_lag().filter(|_| partition.log().is_tiered());
+    let lag_ms = lag.map(|lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
+    let retention_ms = config.retention_ms();
+    let log = partition.log().local().clone();
+    tokio::task::spawn_blocking(move || {
+        let (_, active) = log.active_extent();
+        let expired = active.size > 0
+            && active.max_timestamp_ms >= 0
+            && retention_ms.is_some_and(|ms| now_ms - active.max_timestamp_ms > ms);
+        let lagging = lag_ms.is_some_and(|lag| active.size > 0 && log.active_for_ms(now_ms) >= lag);
+        if expired || lagging { log.force_roll() } else { log.roll_if_due(now_ms) }
+    })
+    .await??;
+    Ok(())
+}
+
+fn candidates(sealed: &[Arc<Sealed>]) -> Vec<Candidate> {
+    let candidate = |sealed: &Arc<Sealed>| Candidate {
+        end: sealed.end(),
+        size: sealed.size(),
+        // Without timestamps a segment's age is not known: it counts as new.
+        max_timestamp_ms: match sealed.max_timestamp_ms() {
+            -1 => i64::MAX,
+            known => known,
+        },
+    };
+    sealed.iter().map(candidate).collect()
+}
+
+/// Up to where the local segments are to go.
+fn due(partition: &Partition, policy: Policy, now_ms: i64) -> Option<Offset> {
+    let log = partition.log().local();
+    let candidates = candidates(&log.sealed());
+    let active = log.active_extent().1.size;
+    let until = expired(&candidates, active, log.log_start(), policy, now_ms)?;
+    // Records above the high watermark are not the partition's yet.
+    Some(until).filter(|until| *until <= partition.high_watermark())
+}
+
+/// Deletes what retention ends, where there is no other tier.
+async fn delete_old(
+    replicas: &Arc<Replicas>,
+    partition: &Arc<Partition>,
+    now_ms: i64,
+) -> Result<(), Error> {
+    let config = partition.config();
+    let policy = Policy { ms: config.retention_ms(), bytes: config.retention_bytes() };
+    let Some(until) = due(partition, policy, now_ms) else { return Ok(()) };
+    replicas.move_log_start(partition, until).await?;
+    remove(partition, until).await
+}
+
+/// Frees the disk of what the remote tier holds, and of what is deleted in both.
+async fn free_local(partition: &Arc<Partition>, tier: &Tier, now_ms: i64) -> Result<(), Error> {
+    let config = partition.config();
+    let policy = Policy { ms: config.local_retention_ms(), bytes: config.local_retention_bytes() };
+    let Some(until) = due(partition, policy, now_ms) else { return Ok(()) };
+    let log_start = partition.log().log_start();
+    let safe = partition.log().remote_end().unwrap_or_default().max(log_start);
+    let sealed = partition.log().local().sealed();
+    let going = || sealed.iter().filter(|segment| segment.end() <= until.min(safe));
+    for segment in going() {
+        note_gone(tier, segment, log_start).await?;
+    }
+    match going().last() {
+        Some(last) => remove(partition, last.end()).await,
+        None => Ok(()),
+    }
+}
+
+/// Makes it durable that the local copy may go.
+async fn note_gone(tier: &Tier, sealed: &Sealed, log_start: Offset) -> Result<(), Error> {
+    let rows = tier.tiering.segments(&tier.key, sealed.base()..sealed.base().next(), 1).await?;
+    match rows.first() {
+        Some(row) if row.remote == RemoteState::Live => tier.tiering.local_gone(row).await?,
+        Some(row) if sealed.end() <= log_start => tier.tiering.forget(row).await?,
+        None if sealed.end() <= log_start => {}
+        // The manifest does not vouch for it: it stays.
+        _ => {
+            return Err(format!("the manifest has no live row for offset {}", sealed.base()).into());
+        }
+    }
+    Ok(())
+}
+
+async fn remove(partition: &Arc<Partition>, until: Offset) -> Result<(), Error> {
+    let log = partition.log().local().clone();
+    let bytes = tokio::task::spawn_blocking(move || log.remove_until(until)).await??;
+    tracing::debug!(partition = %partition.name(), bytes, until = %until, "local segments removed");
+    Ok(())
+}

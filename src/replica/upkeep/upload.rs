@@ -1,0 +1,131 @@
+//! What a tiered partition owes the store: rolled segments go up in order, and what retention ends
+//! goes.
+//!
+//! Only what lies below the high watermark and the last stable offset is uploaded, and only after
+//! it was synced: the remote tier never holds what a crash could take back here.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use icecore_tiering::{Parts, Retention, Segment};
+
+use crate::log::{FileKind, Log, Sealed, Tier, empty_producer_snapshot, leader_epochs_text};
+use crate::model::Offset;
+use crate::replica::{Isolation, Partition, Replicas};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Uploads what is due and ends what has expired.
+pub(super) async fn partition(
+    replicas: &Arc<Replicas>,
+    partition: Arc<Partition>,
+) -> Result<(), Error> {
+    let Some(tier) = partition.log().tier() else { return Ok(()) };
+    if !partition.config().remote_copy_disable() {
+        upload_all(&partition, &tier, replicas.env().clock.now_ms()).await?;
+    }
+    expire(replicas, &partition, &tier).await
+}
+
+async fn upload_all(partition: &Arc<Partition>, tier: &Tier, now_ms: i64) -> Result<(), Error> {
+    let log = partition.log().local();
+    let decided = partition.readable_end(Isolation::ReadCommitted);
+    for sealed in log.sealed() {
+        let uploaded = partition.log().remote_end().unwrap_or_default();
+        if sealed.end() <= uploaded.max(log.log_start()) {
+            continue;
+        }
+        if sealed.end() > decided {
+            break;
+        }
+        upload(partition, tier, &sealed, now_ms).await?;
+        partition.log().uploaded_until(sealed.end());
+    }
+    Ok(())
+}
+
+async fn upload(
+    partition: &Arc<Partition>,
+    tier: &Tier,
+    sealed: &Arc<Sealed>,
+    now_ms: i64,
+) -> Result<(), Error> {
+    let log = partition.log().local().clone();
+    let segment = Segment::sealed(
+        tier.key.clone(),
+        (sealed.base(), sealed.last_offset()),
+        (sealed.first_timestamp_ms(), sealed.max_timestamp_ms()),
+        sealed.size(),
+        partition.leader_epoch(),
+        log.epochs_within(sealed.base(), sealed.end()),
+        now_ms,
+    );
+    tier.tiering.record_sealed(&segment).await?;
+    // The row of an earlier attempt may be there: it is the one that counts.
+    let rows = tier.tiering.segments(&tier.key, segment.base..segment.base.next(), 1).await?;
+    let row = rows.into_iter().next().ok_or("the manifest lost a row that it just took")?;
+    if row.is_live() {
+        return Ok(());
+    }
+    let sealed = sealed.clone();
+    let parts = tokio::task::spawn_blocking(move || {
+        log.sync()?;
+        Ok::<_, Error>(parts(&log, &sealed)?)
+    });
+    tier.tiering.offload(&row, parts.await??).await?;
+    tracing::debug!(partition = %partition.name(), base = %row.base, bytes = row.size, "segment uploaded");
+    Ok(())
+}
+
+/// The byte parts of a sealed segment.
+fn parts(log: &Log, sealed: &Sealed) -> io::Result<Parts> {
+    let (offset_index, time_index) = sealed.index_bytes()?;
+    Ok(Parts {
+        log: sealed.path(FileKind::Log),
+        offset_index: offset_index.into(),
+        time_index: time_index.into(),
+        txn_index: read_or(&sealed.path(FileKind::TxnIndex), Vec::new)?,
+        producer_snapshot: read_or(&sealed.snapshot_after(), empty_producer_snapshot)?,
+        leader_epochs: leader_epochs_text(&log.epochs_until(sealed.end())).into_bytes().into(),
+    })
+}
+
+fn read_or(path: &Path, absent: impl Fn() -> Vec<u8>) -> io::Result<Bytes> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(absent().into()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends what `retention.*` or a moved log start ends in the remote tier: the log start first.
+async fn expire(
+    replicas: &Arc<Replicas>,
+    partition: &Arc<Partition>,
+    tier: &Tier,
+) -> Result<(), Error> {
+    let (config, log) = (partition.config(), partition.log());
+    let remote_end = log.remote_end().unwrap_or_default();
+    let retention = Retention {
+        ms: config.retention_ms(),
+        bytes: config.retention_bytes(),
+        log_start: log.log_start(),
+    };
+    let local_only = local_only_bytes(log.local(), remote_end);
+    let now_ms = replicas.env().clock.now_ms();
+    let plan = tier.tiering.plan_expiry(&tier.key, retention, local_only, now_ms).await?;
+    if let Some(start) = plan.new_log_start {
+        replicas.move_log_start(partition, start).await?;
+    }
+    tier.tiering.expire(&plan).await?;
+    Ok(())
+}
+
+/// Bytes that only this disk holds.
+fn local_only_bytes(log: &Log, remote_end: Offset) -> u64 {
+    let sealed = log.sealed();
+    let waiting = sealed.iter().filter(|sealed| sealed.end() > remote_end);
+    waiting.map(|sealed| sealed.size()).sum::<u64>() + log.active_extent().1.size
+}
