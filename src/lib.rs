@@ -18,5 +18,7 @@ pub mod replica;
 
 pub mod cluster;
 
+pub mod broker;
+
 pub mod http;
 pub mod server;

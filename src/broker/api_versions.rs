@@ -1,6 +1,6 @@
 //! ApiVersions: what this broker serves (KIP-511, KIP-35).
 
-use super::{Broker, Call, served};
+use super::{Call, served};
 use crate::wire::ErrorCode;
 use crate::wire::exchange::{CloseReason, Reply};
 use crate::wire::messages::api::ApiKey;
@@ -8,11 +8,12 @@ use crate::wire::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVer
 
 /// Answers in the client's version, or in version 0 with the versions of ApiVersions itself when
 /// the client speaks a later one.
-pub(super) fn handle(_broker: &Broker, call: &Call) -> Result<Reply, CloseReason> {
-    if !(ApiKey::ApiVersions.min_version()..=ApiKey::ApiVersions.max_version()).contains(&call.version)
+pub(super) fn handle(call: &Call) -> Result<Reply, CloseReason> {
+    if !(ApiKey::ApiVersions.min_version()..=ApiKey::ApiVersions.max_version())
+        .contains(&call.version)
     {
         let response = ApiVersionsResponse {
-            error_code: ErrorCode::UnsupportedVersion as i16,
+            error_code: ErrorCode::UnsupportedVersion.as_i16(),
             api_keys: vec![advertised(ApiKey::ApiVersions)],
             ..Default::default()
         };
@@ -22,7 +23,7 @@ pub(super) fn handle(_broker: &Broker, call: &Call) -> Result<Reply, CloseReason
     if call.version >= 3 {
         let (name, version) = (&request.client_software_name, &request.client_software_version);
         if !is_software_text(name) || !is_software_text(version) {
-            let error_code = ErrorCode::InvalidRequest as i16;
+            let error_code = ErrorCode::InvalidRequest.as_i16();
             return Ok(call.reply(&ApiVersionsResponse { error_code, ..Default::default() }));
         }
         call.frame.connection.set_software(name, version);
@@ -35,7 +36,7 @@ fn advertised(api: ApiKey) -> ApiVersion {
     // librdkafka takes a broker without Produce 0 for one without Produce (KAFKA-18659), so Kafka
     // advertises 0 though it serves none below 3.
     let min_version = if api == ApiKey::Produce { 0 } else { served::min_version(api) };
-    ApiVersion { api_key: api as i16, min_version, max_version: api.max_version() }
+    ApiVersion { api_key: api.as_i16(), min_version, max_version: api.max_version() }
 }
 
 /// Letters, digits, `-` and `.`, with a letter or digit at both ends.

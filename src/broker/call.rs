@@ -34,7 +34,10 @@ impl Call {
     /// # Errors
     /// Why the connection has to be closed: an unknown API or version has no response that the
     /// client could read.
-    pub fn new(frame: RequestFrame, served: impl Fn(ApiKey, i16) -> bool) -> Result<Self, CloseReason> {
+    pub fn new(
+        frame: RequestFrame,
+        served: impl Fn(ApiKey, i16) -> bool,
+    ) -> Result<Self, CloseReason> {
         let bytes = &frame.bytes[..];
         let (Some(key), Some(version)) = (i16_at(bytes, 0), i16_at(bytes, 2)) else {
             return Err(malformed(-1, -1, "shorter than a request header"));
@@ -43,10 +46,11 @@ impl Call {
         if !served(api, version) {
             return Err(CloseReason::UnsupportedVersion { key, version });
         }
-        let mut decoder = Decoder::new(bytes);
-        let header = RequestHeader::decode(&mut decoder, api.request_header_version(version))
-            .map_err(|error| malformed(key, version, error))?;
-        let client_id = header.client_id.as_deref().and_then(|text| range_in(bytes, text.as_bytes()));
+        let mut decoder = Decoder::over(bytes);
+        let header =
+            RequestHeader::decode(&mut decoder).map_err(|error| malformed(key, version, error))?;
+        let client_id =
+            header.client_id.as_deref().and_then(|text| range_in(bytes, text.as_bytes()));
         let (correlation_id, body_at) = (header.correlation_id, bytes.len() - decoder.remaining());
         drop(header);
         Ok(Self { api, version, correlation_id, client_id, body_at, frame })
@@ -69,9 +73,10 @@ impl Call {
     /// Why the connection has to be closed: a body that does not end where the frame ends, or
     /// holds what the version does not allow.
     pub fn body<'a, R: Request<'a>>(&'a self) -> Result<R, CloseReason> {
-        let mut decoder = Decoder::new(&self.frame.bytes[self.body_at..]);
-        let key = self.api as i16;
-        let body = R::decode(&mut decoder, self.version).map_err(|e| malformed(key, self.version, e))?;
+        let mut decoder = Decoder::over(&self.frame.bytes[self.body_at..]);
+        let key = self.api.as_i16();
+        let body =
+            R::decode(&mut decoder, self.version).map_err(|e| malformed(key, self.version, e))?;
         decoder.finish().map_err(|e| malformed(key, self.version, e))?;
         Ok(body)
     }
@@ -109,12 +114,12 @@ impl Call {
         if let Err(error) = response.encode(&mut encoder, version) {
             // The handler put something into a version that cannot carry it: ours to mend.
             tracing::error!(api = self.api.name(), version, %error, "a response cannot be encoded");
-            return Reply::Close(malformed(self.api as i16, version, error));
+            return Reply::Close(malformed(self.api.as_i16(), version, error));
         }
         let total = encoder.total_len() - 4;
         let (mut head, cuts) = encoder.into_parts();
         let Ok(length) = i32::try_from(total) else {
-            return Reply::Close(malformed(self.api as i16, version, "a response over 2 GiB"));
+            return Reply::Close(malformed(self.api.as_i16(), version, "a response over 2 GiB"));
         };
         head[..4].copy_from_slice(&length.to_be_bytes());
         let pieces = cuts

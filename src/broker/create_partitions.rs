@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Broker, Call};
+use super::Broker;
 use crate::cluster::GrowTopicError;
 use crate::wire::ErrorCode;
 use crate::wire::messages::create_partitions::{
@@ -12,7 +12,6 @@ use crate::wire::messages::create_partitions::{
 
 pub(super) async fn handle(
     broker: &Broker,
-    _call: &Call,
     request: CreatePartitionsRequest<'_>,
 ) -> CreatePartitionsResponse<'static> {
     let (mut seen, mut results) = (HashSet::new(), Vec::with_capacity(request.topics.len()));
@@ -24,7 +23,7 @@ pub(super) async fn handle(
         };
         let (error_code, error_message) = match outcome {
             Ok(()) => (0, None),
-            Err((code, message)) => (code as i16, Some(message.into())),
+            Err((code, message)) => (code.as_i16(), Some(message.into())),
         };
         let name = topic.name.clone().into_owned().into();
         results.push(CreatePartitionsTopicResult { name, error_code, error_message });

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Broker, Call, config_entries};
+use super::Broker;
 use crate::cluster::{CreateTopic, CreateTopicError};
+use crate::config::describe_topic;
 use crate::metadata::TopicImage;
 use crate::wire::ErrorCode;
 use crate::wire::messages::create_topics::{
@@ -13,7 +14,6 @@ use crate::wire::messages::create_topics::{
 
 pub(super) async fn handle(
     broker: &Broker,
-    _call: &Call,
     request: CreateTopicsRequest<'_>,
 ) -> CreateTopicsResponse<'static> {
     let mut named: HashMap<&str, usize> = HashMap::new();
@@ -66,13 +66,13 @@ async fn create(
 }
 
 fn accepted(broker: &Broker, topic: &TopicImage) -> CreatableTopicResult<'static> {
-    let configs = config_entries::of_topic(&broker.config, topic).into_iter().map(|entry| {
+    let configs = describe_topic(&broker.config, &topic.overrides).into_iter().map(|entry| {
         CreatableTopicConfigs {
             config_source: entry.source_number(),
             name: entry.name.into(),
             value: entry.value.map(Into::into),
             read_only: entry.read_only,
-            is_sensitive: entry.is_sensitive,
+            is_sensitive: false,
         }
     });
     CreatableTopicResult {
@@ -88,7 +88,7 @@ fn accepted(broker: &Broker, topic: &TopicImage) -> CreatableTopicResult<'static
 fn refused(name: &str, code: ErrorCode, message: String) -> CreatableTopicResult<'static> {
     CreatableTopicResult {
         name: name.to_owned().into(),
-        error_code: code as i16,
+        error_code: code.as_i16(),
         error_message: Some(message.into()),
         configs: Some(Vec::new()),
         ..Default::default()

@@ -1,6 +1,6 @@
 //! DeleteRecords (KIP-107): moves the log start offset; what lies below goes later.
 
-use super::{Broker, Call};
+use super::Broker;
 use crate::model::Offset;
 use crate::wire::ErrorCode;
 use crate::wire::messages::delete_records::{
@@ -13,7 +13,6 @@ const UP_TO_HIGH_WATERMARK: i64 = -1;
 
 pub(super) async fn handle(
     broker: &Broker,
-    _call: &Call,
     request: DeleteRecordsRequest<'_>,
 ) -> DeleteRecordsResponse<'static> {
     let mut topics = Vec::with_capacity(request.topics.len());
@@ -24,7 +23,7 @@ pub(super) async fn handle(
             partitions.push(DeleteRecordsPartitionResult {
                 partition_index: asked.partition_index,
                 low_watermark: outcome.as_ref().map_or(-1, |start| start.get()),
-                error_code: outcome.err().map_or(0, |code| code as i16),
+                error_code: outcome.err().map_or(0, |code| code.as_i16()),
             });
         }
         let name = topic.name.clone().into_owned().into();

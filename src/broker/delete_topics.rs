@@ -36,7 +36,11 @@ async fn delete(broker: &Broker, state: &DeleteTopicState<'_>) -> DeletableTopic
         (Some(name), _) => TopicRef::Name(name.clone()),
         (None, TopicId::ZERO) => {
             let message = "Neither topic name nor id were specified.";
-            return answer(None, TopicId::ZERO, Some((ErrorCode::InvalidRequest, message.to_owned())));
+            return answer(
+                None,
+                TopicId::ZERO,
+                Some((ErrorCode::InvalidRequest, message.to_owned())),
+            );
         }
         (None, id) => TopicRef::Id(id),
     };
@@ -45,10 +49,7 @@ async fn delete(broker: &Broker, state: &DeleteTopicState<'_>) -> DeletableTopic
         return answer(name, state.topic_id, Some(error));
     }
     match broker.controller.delete_topic(&topic).await {
-        Ok(deleted) => {
-            broker.groups.topic_deleted(&deleted).await;
-            answer(Some(deleted.name.to_string()), deleted.id, None)
-        }
+        Ok(deleted) => answer(Some(deleted.name.to_string()), deleted.id, None),
         Err(error) => {
             let code = match &error {
                 DeleteTopicError::UnknownName(_) => ErrorCode::UnknownTopicOrPartition,
@@ -66,6 +67,6 @@ fn answer(
     error: Option<(ErrorCode, String)>,
 ) -> DeletableTopicResult<'static> {
     let (error_code, error_message) =
-        error.map_or((0, None), |(code, message)| (code as i16, Some(message.into())));
+        error.map_or((0, None), |(code, message)| (code.as_i16(), Some(message.into())));
     DeletableTopicResult { name: name.map(Into::into), topic_id, error_code, error_message }
 }

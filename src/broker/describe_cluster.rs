@@ -1,6 +1,6 @@
 //! DescribeCluster (KIP-700).
 
-use super::{Broker, Call};
+use super::Broker;
 use crate::wire::ErrorCode;
 use crate::wire::messages::describe_cluster::{
     DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
@@ -11,12 +11,11 @@ const ENDPOINT_BROKERS: i8 = 1;
 
 pub(super) fn handle(
     broker: &Broker,
-    _call: &Call,
     request: &DescribeClusterRequest,
 ) -> DescribeClusterResponse<'static> {
     if request.endpoint_type != ENDPOINT_BROKERS {
         return DescribeClusterResponse {
-            error_code: ErrorCode::MismatchedEndpointType as i16,
+            error_code: ErrorCode::MismatchedEndpointType.as_i16(),
             error_message: Some("this listener answers for brokers only".into()),
             ..Default::default()
         };

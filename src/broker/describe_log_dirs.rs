@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Broker, Call};
+use super::Broker;
 use crate::replica::Partition;
 use crate::wire::messages::describe_log_dirs::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse,
@@ -11,7 +11,6 @@ use crate::wire::messages::describe_log_dirs::{
 
 pub(super) async fn handle(
     broker: &Broker,
-    _call: &Call,
     request: DescribeLogDirsRequest<'_>,
 ) -> DescribeLogDirsResponse<'static> {
     let asked: Option<HashSet<(&str, i32)>> = request.topics.as_ref().map(|topics| {

@@ -1,6 +1,6 @@
 //! DescribeTopicPartitions (KIP-966): topics and their partitions, a page at a time.
 
-use super::{Broker, Call};
+use super::Broker;
 use crate::metadata::{TopicImage, check_topic_name};
 use crate::wire::ErrorCode;
 use crate::wire::messages::describe_topic_partitions::{
@@ -10,7 +10,6 @@ use crate::wire::messages::describe_topic_partitions::{
 
 pub(super) fn handle(
     broker: &Broker,
-    _call: &Call,
     request: &DescribeTopicPartitionsRequest<'_>,
 ) -> DescribeTopicPartitionsResponse<'static> {
     let image = broker.image.load();
@@ -50,8 +49,8 @@ pub(super) fn handle(
     response
 }
 
-fn cursor(name: &str, partition: usize) -> messages::ResponseCursor<'static> {
-    messages::ResponseCursor {
+fn cursor(name: &str, partition: usize) -> messages::Cursor<'static> {
+    messages::Cursor {
         topic_name: name.to_owned().into(),
         partition_index: i32::try_from(partition).unwrap_or(i32::MAX),
     }
@@ -87,7 +86,7 @@ fn unknown(name: &str) -> DescribeTopicPartitionsResponseTopic<'static> {
         Err(_) => ErrorCode::InvalidTopicException,
     };
     DescribeTopicPartitionsResponseTopic {
-        error_code: code as i16,
+        error_code: code.as_i16(),
         name: Some(name.to_owned().into()),
         ..Default::default()
     }

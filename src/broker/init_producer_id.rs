@@ -1,13 +1,12 @@
 //! InitProducerId (KIP-98): ids for idempotent producers. Transactional ones are refused: this
 //! broker has no transaction coordinator.
 
-use super::{Broker, Call};
+use super::Broker;
 use crate::wire::ErrorCode;
 use crate::wire::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 
 pub(super) async fn handle(
     broker: &Broker,
-    _call: &Call,
     request: InitProducerIdRequest<'_>,
 ) -> InitProducerIdResponse {
     if let Some(id) = &request.transactional_id {
@@ -22,11 +21,9 @@ pub(super) async fn handle(
     }
     // A producer without transactions always starts over with an id of its own.
     match broker.producer_ids.next().await {
-        Ok(id) => InitProducerIdResponse {
-            producer_id: id.0,
-            producer_epoch: 0,
-            ..Default::default()
-        },
+        Ok(id) => {
+            InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..Default::default() }
+        }
         Err(error) => {
             tracing::error!(%error, "no producer id can be given out");
             refused(ErrorCode::KafkaStorageError)
@@ -35,5 +32,5 @@ pub(super) async fn handle(
 }
 
 fn refused(code: ErrorCode) -> InitProducerIdResponse {
-    InitProducerIdResponse { error_code: code as i16, producer_epoch: -1, ..Default::default() }
+    InitProducerIdResponse { error_code: code.as_i16(), producer_epoch: -1, ..Default::default() }
 }

@@ -61,7 +61,9 @@ pub(super) async fn handle(
     let topics = request.topics.iter().map(|topic| async {
         let mut asked: Vec<_> = topic.partitions.iter().map(|p| p.partition_index).collect();
         asked.sort_unstable();
-        let repeated = |index| asked.partition_point(|i| *i <= index) - asked.partition_point(|i| *i < index) > 1;
+        let repeated = |index| {
+            asked.partition_point(|i| *i <= index) - asked.partition_point(|i| *i < index) > 1
+        };
         let partitions = topic.partitions.iter().map(|partition| async {
             if repeated(partition.partition_index) {
                 return refused(partition.partition_index, ErrorCode::InvalidRequest);
@@ -95,7 +97,8 @@ async fn answer(
             }
             Target::Special(special) => Ok(Some(special_offset(&partition, special, isolation))),
             Target::Time(timestamp_ms) => {
-                let found = by_time(wait, partition.log().offset_for_timestamp(timestamp_ms)).await?;
+                let found =
+                    by_time(wait, partition.log().offset_for_timestamp(timestamp_ms)).await?;
                 Ok(found.filter(|found| found.offset < partition.readable_end(isolation)))
             }
         }
@@ -167,7 +170,7 @@ async fn by_time<E: std::error::Error>(
 fn refused(index: i32, code: ErrorCode) -> ListOffsetsPartitionResponse {
     ListOffsetsPartitionResponse {
         partition_index: index,
-        error_code: code as i16,
+        error_code: code.as_i16(),
         ..Default::default()
     }
 }

@@ -108,16 +108,15 @@ async fn make(broker: &Broker, name: &str) -> Result<Arc<TopicImage>, ErrorCode>
 }
 
 fn describe(topic: &TopicImage) -> MetadataResponseTopic<'static> {
-    let partitions = (0..).zip(&topic.partitions).map(|(number, partition)| {
-        MetadataResponsePartition {
+    let partitions =
+        (0..).zip(&topic.partitions).map(|(number, partition)| MetadataResponsePartition {
             partition_index: number,
             leader_id: partition.leader.0,
             leader_epoch: partition.leader_epoch.get(),
             replica_nodes: partition.replicas.iter().map(|id| id.0).collect(),
             isr_nodes: partition.isr.iter().map(|id| id.0).collect(),
             ..Default::default()
-        }
-    });
+        });
     MetadataResponseTopic {
         name: Some(topic.name.to_string().into()),
         topic_id: topic.id,
@@ -127,9 +126,13 @@ fn describe(topic: &TopicImage) -> MetadataResponseTopic<'static> {
     }
 }
 
-fn refused(name: Option<&str>, topic_id: TopicId, code: ErrorCode) -> MetadataResponseTopic<'static> {
+fn refused(
+    name: Option<&str>,
+    topic_id: TopicId,
+    code: ErrorCode,
+) -> MetadataResponseTopic<'static> {
     MetadataResponseTopic {
-        error_code: code as i16,
+        error_code: code.as_i16(),
         // Null only where the client asked by id: it could not read it otherwise.
         name: name.map(|name| name.to_owned().into()),
         topic_id,

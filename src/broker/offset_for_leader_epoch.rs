@@ -1,7 +1,7 @@
 //! OffsetForLeaderEpoch (KIP-320): where an epoch ends here, so that a consumer sees whether what
 //! it has read is still what the log holds.
 
-use super::{Broker, Call, check_leader_epoch};
+use super::{Broker, check_leader_epoch};
 use crate::model::LeaderEpoch;
 use crate::wire::ErrorCode;
 use crate::wire::messages::offset_for_leader_epoch::{
@@ -11,7 +11,6 @@ use crate::wire::messages::offset_for_leader_epoch::{
 
 pub(super) fn handle(
     broker: &Broker,
-    _call: &Call,
     request: &OffsetForLeaderEpochRequest<'_>,
 ) -> OffsetForLeaderEpochResponse<'static> {
     let topics = request.topics.iter().map(|topic| OffsetForLeaderTopicResult {
@@ -36,6 +35,6 @@ fn answer(broker: &Broker, topic: &str, asked: &OffsetForLeaderPartition) -> Epo
             EpochEndOffset { leader_epoch: epoch.get(), end_offset: end.get(), ..answer }
         }
         Ok(None) => answer,
-        Err::<_, ErrorCode>(code) => EpochEndOffset { error_code: code as i16, ..answer },
+        Err::<_, ErrorCode>(code) => EpochEndOffset { error_code: code.as_i16(), ..answer },
     }
 }

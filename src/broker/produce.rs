@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::{Broker, Call};
-use crate::config::TopicConfig;
-use crate::log::{AppendError, Appended};
+use crate::config::{TimestampSource, TopicConfig};
+use crate::log::{AppendError, Appended, ProducerError};
 use crate::metadata::{ClusterImage, TopicImage};
 use crate::model::TopicId;
-use crate::record::{Batch, BatchError, BatchRules};
+use crate::record::{Batch, BatchError, BatchRules, TimestampBounds};
 use crate::replica::{AppendReply, Durability};
 use crate::wire::ErrorCode;
 use crate::wire::exchange::{CloseReason, Reply, Started};
@@ -56,7 +56,9 @@ pub(super) async fn start(broker: &Broker, call: Call) -> Result<Started, CloseR
     let durability = match acks {
         -1 => Durability::Synced,
         0 | 1 => Durability::PageCache,
-        _ => return Ok(Started::Ready(refuse_all(&call, &request, ErrorCode::InvalidRequiredAcks))),
+        _ => {
+            return Ok(Started::Ready(refuse_all(&call, &request, ErrorCode::InvalidRequiredAcks)));
+        }
     };
     let transactional = request.transactional_id.is_some();
     let mut topics = Vec::with_capacity(request.topic_data.len());
@@ -126,21 +128,21 @@ async fn queue(
         .ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let config = partition.config();
     let bytes = call.slice(data.records.unwrap_or_default());
-    broker.metrics.bytes_in.inc_by(bytes.len() as u64);
     let batch = Batch::parse(bytes, &rules(&config, call.version, broker.clock.now_ms()))
         .map_err(|error| refusal(&topic.name, data.index, &error))?;
-    let append_time = config.stamps_append_time();
+    let append_time = config.timestamp_source() == TimestampSource::LogAppendTime;
     let reply = broker.replicas.append(&partition, batch, durability).await;
     Ok(Outcome::Waiting { reply, append_time })
 }
 
 fn rules(config: &TopicConfig, version: i16, now_ms: i64) -> BatchRules {
+    let (min_ms, max_ms) = config.timestamp_bounds(now_ms);
     BatchRules {
         batch_bytes_max: config.max_message_bytes(),
         segment_bytes_max: config.segment_bytes(),
         key_required: config.is_compacted(),
         zstd_allowed: version >= 7,
-        timestamps: config.timestamp_bounds(now_ms),
+        timestamps: TimestampBounds { min_ms, max_ms },
     }
 }
 
@@ -149,6 +151,9 @@ fn refusal(topic: &str, partition: i32, error: &BatchError) -> Refusal {
     let code = match error {
         BatchError::Timestamp { .. } => ErrorCode::InvalidTimestamp,
         BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        BatchError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        BatchError::ZstdTooEarly => ErrorCode::UnsupportedCompressionType,
+        BatchError::Crc { .. } | BatchError::Length { .. } => ErrorCode::CorruptMessage,
         _ => ErrorCode::InvalidRecord,
     };
     Refusal { code, message: Some(error.to_string()) }
@@ -206,7 +211,7 @@ fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse<'static> {
     };
     PartitionProduceResponse {
         index,
-        error_code: refusal.code as i16,
+        error_code: refusal.code.as_i16(),
         base_offset: -1,
         error_message: refusal.message.map(Into::into),
         record_errors,
@@ -216,8 +221,10 @@ fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse<'static> {
 
 fn append_refusal(error: &AppendError) -> Refusal {
     let code = match error {
-        AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
-        AppendError::FencedEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::Producer(ProducerError::OutOfOrder { .. }) => {
+            ErrorCode::OutOfOrderSequenceNumber
+        }
+        AppendError::Producer(ProducerError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
         _ => ErrorCode::KafkaStorageError,
     };
     Refusal { code, message: Some(error.to_string()) }

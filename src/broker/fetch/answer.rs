@@ -24,7 +24,6 @@ pub(super) fn answer(
     let mut responses: Vec<FetchableTopicResponse<'_>> = Vec::new();
     let mut slices = Vec::new();
     for ((wanted, read), _) in plan.session.wanted.iter().zip(reads).zip(send).filter(|(_, s)| *s) {
-        broker.metrics.bytes_out.inc_by(read.len() as u64);
         let data = partition_data(plan, wanted, read, &mut slices);
         let (name, topic_id) = names(&wanted.topic);
         match responses.last_mut() {
@@ -66,7 +65,7 @@ fn partition_data(
 ) -> PartitionData<'static> {
     let mut data = PartitionData {
         partition_index: wanted.partition,
-        error_code: read.error.map_or(0, |code| code as i16),
+        error_code: read.error.map_or(0, |code| code.as_i16()),
         high_watermark: read.bounds.high_watermark,
         last_stable_offset: read.bounds.last_stable,
         log_start_offset: read.bounds.log_start,

@@ -17,7 +17,7 @@ use crate::wire::ErrorCode;
 use crate::wire::exchange::{CloseReason, Reply, Started};
 use crate::wire::messages::fetch::{FetchRequest, FetchResponse};
 
-pub use session::Sessions;
+pub(super) use session::{Sessions, TopicKey};
 
 use plan::FetchPlan;
 use session::SessionError;
@@ -42,5 +42,5 @@ fn refuse(call: &Call, error: SessionError) -> Reply {
         SessionError::WrongEpoch => ErrorCode::InvalidFetchSessionEpoch,
         SessionError::TopicIdsMixed => ErrorCode::FetchSessionTopicIdError,
     };
-    call.reply(&FetchResponse { error_code: code as i16, ..Default::default() })
+    call.reply(&FetchResponse { error_code: code.as_i16(), ..Default::default() })
 }

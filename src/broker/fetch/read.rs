@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::session::{TopicKey, Wanted};
-use super::plan::FetchPlan;
 use super::Broker;
+use super::plan::FetchPlan;
+use super::session::{TopicKey, Wanted};
 use crate::log::{ReadError, TieredRead};
 use crate::metadata::{ClusterImage, TopicImage};
 use crate::model::{FileSlice, LeaderEpoch, Offset};
@@ -97,7 +97,7 @@ pub(super) fn look(
     if from >= partition.tail_start() {
         return match partition.log().local().read(from, max_bytes, end, min_one) {
             Ok(slice) => {
-                let slices = slice.into_iter().map(|slice| slice.file_slice()).collect();
+                let slices = slice.into_iter().map(|slice| slice.slice).collect();
                 Looked::Here(PartitionRead { bounds, slices, ..PartitionRead::default() })
             }
             Err(error) => Looked::Here(PartitionRead::failed(read_error(&partition, &error))),
@@ -111,7 +111,7 @@ impl ElsewhereRead {
     pub(super) async fn run(self) -> PartitionRead {
         let log = self.partition.log();
         match log.read(self.from, self.max_bytes, self.end, self.min_one).await {
-            Ok(TieredRead { slices, .. }) => {
+            Ok(TieredRead { slices }) => {
                 PartitionRead { bounds: self.bounds, slices, ..PartitionRead::default() }
             }
             Err(error) => PartitionRead::failed(read_error(&self.partition, &error)),

@@ -190,7 +190,11 @@ impl Sessions {
     ///
     /// # Errors
     /// When the request names a session that is not there or is not its next.
-    pub fn begin(&self, request: SessionRequest, now_ms: i64) -> Result<SessionFetch, SessionError> {
+    pub fn begin(
+        &self,
+        request: SessionRequest,
+        now_ms: i64,
+    ) -> Result<SessionFetch, SessionError> {
         let mut sessions = self.sessions.lock();
         if request.epoch == EPOCH_INITIAL || request.epoch == EPOCH_FINAL {
             sessions.remove(&request.id);
@@ -286,7 +290,8 @@ impl Sessions {
 /// Closes the session that was idle longest, if it was idle long enough.
 fn evict_idle(sessions: &mut HashMap<i32, Session>, now_ms: i64) -> bool {
     let idlest = sessions.iter().min_by_key(|(_, session)| session.used_ms);
-    let evicted = idlest.filter(|(_, s)| now_ms - s.used_ms >= EVICTION_IDLE_MS_MIN).map(|(id, _)| *id);
+    let evicted =
+        idlest.filter(|(_, s)| now_ms - s.used_ms >= EVICTION_IDLE_MS_MIN).map(|(id, _)| *id);
     evicted.is_some_and(|id| sessions.remove(&id).is_some())
 }
 
@@ -344,8 +349,14 @@ mod tests {
     fn a_request_that_is_not_the_next_is_refused_and_the_session_stays() {
         let sessions = Sessions::new(10);
         let id = opened(&sessions, 1).id;
-        assert_eq!(sessions.begin(request(id, 2, vec![]), 0).unwrap_err(), SessionError::WrongEpoch);
-        assert_eq!(sessions.begin(request(id + 1, 1, vec![]), 0).unwrap_err(), SessionError::NotFound);
+        assert_eq!(
+            sessions.begin(request(id, 2, vec![]), 0).unwrap_err(),
+            SessionError::WrongEpoch
+        );
+        assert_eq!(
+            sessions.begin(request(id + 1, 1, vec![]), 0).unwrap_err(),
+            SessionError::NotFound
+        );
         let mut by_id = request(id, 1, vec![]);
         by_id.by_id = true;
         assert_eq!(sessions.begin(by_id, 0).unwrap_err(), SessionError::TopicIdsMixed);
@@ -373,7 +384,8 @@ mod tests {
         assert_eq!(opened(&sessions, 1).id, 0);
         assert!(sessions.begin(request(ids[0], 1, vec![]), EVICTION_IDLE_MS_MIN).is_ok());
         let all = vec![wanted(0, 0)];
-        let late = sessions.begin(request(0, EPOCH_INITIAL, all), EVICTION_IDLE_MS_MIN).expect("open");
+        let late =
+            sessions.begin(request(0, EPOCH_INITIAL, all), EVICTION_IDLE_MS_MIN).expect("open");
         assert_ne!(late.id, 0, "the idle session made room");
         assert_eq!(
             sessions.begin(request(ids[1], 1, vec![]), 0).unwrap_err(),

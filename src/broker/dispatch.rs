@@ -1,0 +1,98 @@
+//! From a frame to the file that answers it.
+//!
+//! Requests of one connection are started in order. Produce and fetch (and joins of groups) go on
+//! beside later requests; everything else is finished before the next request is started, as a
+//! client that does not wait for replies expects.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{
+    Broker, Call, alter_configs, api_versions, create_partitions, create_topics, delete_records,
+    delete_topics, describe_cluster, describe_configs, describe_log_dirs,
+    describe_topic_partitions, fetch, find_coordinator, init_producer_id, list_offsets, metadata,
+    offset_for_leader_epoch, produce, served,
+};
+use crate::wire::exchange::{CloseReason, Reply, RequestFrame, Started};
+use crate::wire::messages::api::ApiKey;
+
+impl Broker {
+    /// Takes up a request.
+    pub async fn start(self: &Arc<Self>, frame: RequestFrame) -> Started {
+        let began = Instant::now();
+        let call = match Call::new(frame, served::is_served) {
+            Ok(call) => call,
+            Err(reason) => return Started::Ready(Reply::Close(reason)),
+        };
+        let (key, name) = (call.api.as_i16(), call.api.name());
+        self.metrics.requests.api(key, name).requests.inc();
+        let started = self.route(call).await;
+        match started {
+            Ok(Started::Ready(reply)) => {
+                self.metrics.requests.api(key, name).took(began.elapsed());
+                Started::Ready(reply)
+            }
+            Ok(Started::Pending(reply)) => {
+                let broker = self.clone();
+                Started::Pending(Box::pin(async move {
+                    let reply = reply.await;
+                    broker.metrics.requests.api(key, name).took(began.elapsed());
+                    reply
+                }))
+            }
+            Err(reason) => Started::Ready(Reply::Close(reason)),
+        }
+    }
+
+    async fn route(self: &Arc<Self>, call: Call) -> Result<Started, CloseReason> {
+        match call.api {
+            ApiKey::Produce => produce::start(self, call).await,
+            ApiKey::Fetch => fetch::start(self, call),
+            _ => self.answer(&call).await.map(Started::Ready),
+        }
+    }
+
+    /// The requests that are finished before the next one of their connection is started.
+    async fn answer(self: &Arc<Self>, call: &Call) -> Result<Reply, CloseReason> {
+        Ok(match call.api {
+            ApiKey::ApiVersions => api_versions::handle(call)?,
+            ApiKey::Metadata => call.reply(&metadata::handle(self, call, call.body()?).await),
+            ApiKey::ListOffsets => {
+                call.reply(&list_offsets::handle(self, call, call.body()?).await)
+            }
+            ApiKey::FindCoordinator => {
+                call.reply(&find_coordinator::handle(self, call, call.body()?).await)
+            }
+            ApiKey::CreateTopics => call.reply(&create_topics::handle(self, call.body()?).await),
+            ApiKey::DeleteTopics => {
+                call.reply(&delete_topics::handle(self, call, call.body()?).await)
+            }
+            ApiKey::CreatePartitions => {
+                call.reply(&create_partitions::handle(self, call.body()?).await)
+            }
+            ApiKey::DeleteRecords => call.reply(&delete_records::handle(self, call.body()?).await),
+            ApiKey::InitProducerId => {
+                call.reply(&init_producer_id::handle(self, call.body()?).await)
+            }
+            ApiKey::OffsetForLeaderEpoch => {
+                call.reply(&offset_for_leader_epoch::handle(self, &call.body()?))
+            }
+            ApiKey::DescribeConfigs => call.reply(&describe_configs::handle(self, &call.body()?)),
+            ApiKey::AlterConfigs => {
+                call.reply(&alter_configs::replace_all(self, call.body()?).await)
+            }
+            ApiKey::IncrementalAlterConfigs => {
+                call.reply(&alter_configs::incremental(self, call.body()?).await)
+            }
+            ApiKey::DescribeCluster => call.reply(&describe_cluster::handle(self, &call.body()?)),
+            ApiKey::DescribeLogDirs => {
+                call.reply(&describe_log_dirs::handle(self, call.body()?).await)
+            }
+            ApiKey::DescribeTopicPartitions => {
+                call.reply(&describe_topic_partitions::handle(self, &call.body()?))
+            }
+            // `served` lists what is routed; a key that it lists and this does not is our mistake.
+            api => return Err(CloseReason::UnknownApi { key: api.as_i16() }),
+        })
+    }
+}

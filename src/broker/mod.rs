@@ -1,0 +1,113 @@
+//! One file per Kafka API: take the request apart, call the floor below, map what it says to the
+//! protocol's error codes. No file here touches a socket or a disk.
+
+mod alter_configs;
+mod api_versions;
+mod call;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_topic_partitions;
+mod dispatch;
+mod fetch;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod offsets_topic;
+mod produce;
+mod producer_ids;
+mod served;
+
+use std::sync::Arc;
+
+use crate::cluster::Controller;
+use crate::config::BrokerConfig;
+use crate::env::Clock;
+use crate::metadata::{ClusterImage, LiveImage, MetaStore};
+use crate::metrics::Metrics;
+use crate::replica::{Partition, Replicas};
+use crate::wire::ErrorCode;
+
+use call::Call;
+use fetch::{Sessions, TopicKey};
+use producer_ids::ProducerIds;
+
+/// What a broker is made of.
+pub struct Parts {
+    /// Its settings.
+    pub config: Arc<BrokerConfig>,
+    /// The cluster as it is.
+    pub image: Arc<LiveImage>,
+    /// Who changes it.
+    pub controller: Arc<Controller>,
+    /// The partitions hosted here.
+    pub replicas: Arc<Replicas>,
+    /// Where producer ids come from.
+    pub store: Arc<dyn MetaStore>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Answers Kafka's requests.
+pub struct Broker {
+    config: Arc<BrokerConfig>,
+    image: Arc<LiveImage>,
+    controller: Arc<Controller>,
+    replicas: Arc<Replicas>,
+    sessions: Sessions,
+    producer_ids: ProducerIds,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+impl Broker {
+    /// Puts a broker together.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { config, image, controller, replicas, store, clock, metrics } = parts;
+        let sessions = Sessions::new(config.fetch_session_slots());
+        let producer_ids = ProducerIds::new(store);
+        Arc::new(Self {
+            config,
+            image,
+            controller,
+            replicas,
+            sessions,
+            producer_ids,
+            clock,
+            metrics,
+        })
+    }
+
+    /// The partition that a fetch names, if it is hosted here.
+    fn find_wanted(
+        &self,
+        image: &ClusterImage,
+        topic: &TopicKey,
+        partition: i32,
+    ) -> Option<Arc<Partition>> {
+        let topic = match topic {
+            TopicKey::Id(id) => image.topic_by_id(*id)?,
+            TopicKey::Name(name) => image.topic(name)?,
+        };
+        self.replicas.partition(&topic.name, partition)
+    }
+}
+
+/// Compares the leader epoch that a client knows with ours; -1 knows none (KIP-320).
+fn check_leader_epoch(partition: &Partition, known: i32) -> Result<(), ErrorCode> {
+    let current = partition.leader_epoch().get();
+    match known {
+        -1 => Ok(()),
+        known if known < current => Err(ErrorCode::FencedLeaderEpoch),
+        known if known > current => Err(ErrorCode::UnknownLeaderEpoch),
+        _ => Ok(()),
+    }
+}
