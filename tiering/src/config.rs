@@ -55,10 +55,10 @@ pub struct TieringConfig {
     pub open_files_max: usize,
     /// Uploads at a time. Default 4.
     pub uploads_max: usize,
-    /// Logs larger than this go up in parts of this size. Default 8 MiB; S3 takes no less than
-    /// 5 MiB.
+    /// Logs larger than this go up in parts of this size. Default 5 MiB, and S3 takes no less.
     pub part_bytes: u64,
-    /// Parts of one upload on their way at a time. Each is held in memory. Default 3.
+    /// Parts of one upload on their way at a time. Default 2. Uploads hold at most
+    /// `uploads_max * (parts_in_flight_max + 1) * part_bytes` in memory: 60 MiB by default.
     pub parts_in_flight_max: usize,
     /// Asked before bytes are uploaded.
     pub pace: Arc<dyn Pace>,
@@ -101,8 +101,8 @@ impl TieringConfig {
             read_timeout: Duration::from_secs(60),
             open_files_max: 256,
             uploads_max: 4,
-            part_bytes: 8 << 20,
-            parts_in_flight_max: 3,
+            part_bytes: 5 << 20,
+            parts_in_flight_max: 2,
             pace: Arc::new(Unpaced),
             steps: Arc::new(RunThrough),
         }

@@ -3,6 +3,23 @@
 //! This crate takes a sealed segment as named byte parts with offsets, epochs and timestamps,
 //! keeps it in a store, and gives ranges of it back. It knows nothing of Kafka's protocol, of
 //! records or of brokers.
+//!
+//! ```text
+//! sealed -> record_sealed -> offload -> local_gone -> (years of index and read) -> expire
+//! ```
+//! What is durable when, in one place (each module tells its own steps):
+//!
+//! | operation | the order that makes it safe | after a crash in between |
+//! |---|---|---|
+//! | [`Tiering::offload`] | row `uploading`, `.index`, `.log`, verify, row `live` | collection completes or abandons it; the local file is still there |
+//! | [`Tiering::local_gone`] | row `gone`, then the caller unlinks | a file whose row says `gone` is unlinked at the next start |
+//! | [`Tiering::expire`] | the caller's log start, rows `deleting`, `.log`s, `.index`es, rows | the next deletion or collection goes on |
+//! | [`Tiering::collect_garbage`] | marker read, then removals, each repeatable | the next collection goes on |
+//! | [`Tiering::reconcile`] | marker read, rows by partition, then "complete" | nothing is collected until it ran to its end |
+//!
+//! The modules: `key` (object names), `bundle` (the `.index` object), `store` (calls with
+//! deadlines), `manifest` (rows), then one for each operation: `upload`, `read`, `expiry` and
+//! `delete`, `collect`, `reconcile` (with `scan` and `lineage`).
 
 mod bundle;
 mod checksum;

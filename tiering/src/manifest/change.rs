@@ -38,6 +38,13 @@ pub(super) fn insert_sealed(
         {
             Ok(())
         }
+        Some(old)
+            if old.local == LocalState::Gone
+                && (old.end, old.size) == (segment.end, segment.size) =>
+        {
+            let partition = segment.partition.to_string();
+            Err(ManifestError::GivenUp { partition, base: segment.base })
+        }
         Some(old) => Err(ManifestError::Overlap {
             partition: segment.partition.to_string(),
             base: segment.base,

@@ -57,6 +57,14 @@ pub enum ManifestError {
         /// The row's attempt.
         found: SegmentId,
     },
+    /// The local copy of this very segment was given up before: its file was about to be unlinked.
+    #[error("{partition} at offset {base}: the local copy was given up, its file may be unlinked")]
+    GivenUp {
+        /// The partition.
+        partition: String,
+        /// The row.
+        base: Offset,
+    },
     /// The change is not a legal one.
     #[error("{partition} at offset {base}: {change}")]
     Illegal {

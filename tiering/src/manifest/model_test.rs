@@ -251,6 +251,25 @@ async fn a_change_that_fails_leaves_the_others_of_its_group_alone() {
 }
 
 #[tokio::test]
+async fn a_change_of_many_rows_happens_to_all_or_to_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("manifest.db");
+    let manifest = Manifest::open(&path, Arc::new(SystemClock)).unwrap();
+    let rows = [segment(0, 9), segment(10, 19)];
+    for row in &rows {
+        manifest.insert_sealed(row).await.unwrap();
+    }
+    let attempt = SegmentId::random();
+    let begin = Change::BeginUpload { attempt, log_crc: 5 };
+    manifest.change(&partition(), Offset::ZERO, None, begin).await.unwrap();
+    let uploading = Segment { segment_id: attempt, ..rows[0].clone() };
+    let both = vec![uploading, rows[1].clone()];
+    // The first may be deleted, the second has nothing to delete.
+    assert!(manifest.change_all(both, Change::BeginDelete).await.is_err());
+    assert_eq!(manifest.totals().await.unwrap().uploading.segments, 1);
+}
+
+#[tokio::test]
 async fn rows_of_all_states_are_counted_and_unfinished_ones_found_oldest_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("manifest.db");

@@ -230,12 +230,17 @@ fn verdict(error: &(dyn Error + 'static)) -> Verdict {
                 _ => Verdict::MayPass,
             };
         }
-        if let Some(status) = http_status(&error.to_string()) {
+        let text = error.to_string();
+        // HDFS tells the kind of an error by the name of its Java class alone.
+        if text.contains("AccessControlException") {
+            return Verdict::Denied;
+        }
+        if let Some(status) = http_status(&text) {
             return match status {
                 401 | 403 => Verdict::Denied,
                 408 | 425 | 429 | 500.. => Verdict::MayPass,
                 // S3 answers a slow upload with 400 and this code.
-                400 if error.to_string().contains("RequestTimeout") => Verdict::MayPass,
+                400 if text.contains("RequestTimeout") => Verdict::MayPass,
                 400.. => Verdict::Refused,
                 _ => Verdict::MayPass,
             };
@@ -283,6 +288,14 @@ mod tests {
         assert!(matches!(status("403 Forbidden"), StoreError::Denied { .. }));
         let slow = status("400 Bad Request: <Code>RequestTimeout</Code>");
         assert!(slow.may_pass(), "{slow}");
+    }
+
+    #[test]
+    fn hdfs_refusing_a_user_is_denied_and_in_safe_mode_may_pass() {
+        let denied = "RPC error: org.apache.hadoop.security.AccessControlException: user=x";
+        assert!(matches!(sorted(&generic(denied)), StoreError::Denied { .. }));
+        let starting = "RPC error: org.apache.hadoop.hdfs.server.namenode.SafeModeException";
+        assert!(sorted(&generic(starting)).may_pass());
     }
 
     #[test]

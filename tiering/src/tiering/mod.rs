@@ -61,7 +61,8 @@ impl Tiering {
     /// returns; doing it again is no change.
     ///
     /// # Errors
-    /// When the segment is none, or another row already answers for its base offset.
+    /// When the segment is none, or another row already answers for its base offset;
+    /// [`ManifestError::GivenUp`] when its local copy was given up and a crash kept the file.
     pub async fn record_sealed(&self, segment: &Segment) -> Result<(), ManifestError> {
         self.manifest.insert_sealed(segment).await
     }

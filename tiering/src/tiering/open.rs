@@ -175,6 +175,9 @@ async fn meet(
     manifest: &Manifest,
 ) -> Result<bool, OpenError> {
     let mismatch = |source| match source {
+        MarkerError::Store(source @ StoreError::Denied { .. }) => {
+            OpenError::Denied { url: config.store.url.clone(), source }
+        }
         MarkerError::Store(source) => {
             OpenError::Unreachable { url: config.store.url.clone(), source }
         }

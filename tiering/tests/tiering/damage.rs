@@ -134,11 +134,12 @@ async fn an_upload_that_fails_anywhere_loses_nothing_and_the_next_one_succeeds()
         assert!(error.may_pass(), "{call:?} {fault:?}: {error}");
         assert!(tiering.local_gone(&made.segment).await.is_err(), "the local copy must stay");
         let segment = made.upload(&tiering).await;
-        fixture.clock.advance(60_000);
-        tiering.collect_garbage(&collect_all()).await.unwrap();
         let names = store.names().await;
         let objects = names.iter().filter(|name| name.contains("/topics/"));
         assert_eq!(objects.count(), 2, "{call:?} {fault:?}: {names:?}");
+        fixture.clock.advance(60_000);
+        tiering.collect_garbage(&collect_all()).await.unwrap();
+        assert_eq!(store.names().await, names);
         assert!(read_log(&tiering, &segment).await == made.log);
     }
 }
@@ -308,6 +309,39 @@ async fn no_call_of_any_kind_outlives_its_deadline() {
         // Two tries of a delete, or a call and the abort of its upload; bytes take their own time.
         assert!(began.elapsed() <= Duration::from_secs(20), "{call:?} {:?}", began.elapsed());
         assert!(tiering.counters().timeouts >= 1, "{call:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_beside_uploads_and_deletions_takes_nothing_that_is_in_use() {
+    let store = BadStore::new();
+    let mut fixture = store.fixture();
+    fixture.config.part_bytes = 65_536;
+    let tiering = fixture.open().await;
+    fixture.clock.advance(60_000);
+    let mut uploads = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let made =
+            fixture.make(&key("t", n % 4), i64::from(n) * 10, i64::from(n) * 10 + 9, 200_000);
+        let tiering = tiering.clone();
+        uploads.spawn(async move {
+            let segment = made.upload(&tiering).await;
+            tiering.local_gone(&segment).await.unwrap();
+            (made, segment)
+        });
+    }
+    let mut done = Vec::new();
+    while done.len() < 40 {
+        let report = tiering.collect_garbage(&collect_all()).await.unwrap();
+        assert_eq!((report.orphans.names, report.lost), (Vec::new(), Vec::new()));
+        assert_eq!((report.abandoned, report.completed), (0, 0));
+        while let Some(uploaded) = uploads.try_join_next() {
+            done.push(uploaded.unwrap());
+        }
+        tokio::task::yield_now().await;
+    }
+    for (made, segment) in &done {
+        assert!(read_log(&tiering, segment).await == made.log);
     }
 }
 

@@ -124,6 +124,8 @@ async fn a_lookup_after_a_change_never_gives_the_row_before_it() {
     let segment = fixture.make(&partition, 0, 9, 1000).upload(&tiering).await;
     let _cached = tiering.find(&partition, Offset::new(3)).await.unwrap();
     tiering.local_gone(&segment).await.unwrap();
+    let again = tiering.record_sealed(&segment).await;
+    assert!(matches!(again, Err(icecore_tiering::ManifestError::GivenUp { .. })), "{again:?}");
     let found = tiering.find(&partition, Offset::new(3)).await.unwrap().unwrap();
     assert_eq!(found.local, icecore_tiering::LocalState::Gone);
     tiering.delete_partition(&partition).await.unwrap();

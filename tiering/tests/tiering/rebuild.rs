@@ -185,3 +185,23 @@ async fn a_late_write_of_a_dead_attempt_is_collected_and_foreign_names_are_left(
     assert!(store.names().await.contains(&foreign));
     assert!(read_log(&tiering, &segment).await == made.log);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconcile_does_not_bring_back_what_is_being_deleted() {
+    let store = BadStore::new();
+    let fixture = store.fixture();
+    let partition = key("t", 0);
+    let tiering = fixture.open().await;
+    for base in [0, 10] {
+        let segment = fixture.make(&partition, base, base + 9, 1_000).upload(&tiering).await;
+        tiering.local_gone(&segment).await.unwrap();
+    }
+    store.order(Call::Delete, "", Fault::Unavailable, 100);
+    let log_start = Offset::new(10);
+    let retention = icecore_tiering::Retention { log_start, ..Default::default() };
+    let plan = tiering.plan_expiry(&partition, retention, 0, 0).await.unwrap();
+    tiering.expire(&plan).await.unwrap_err();
+    tiering.reconcile(&Scope::All, &[]).await.unwrap();
+    let states: Vec<_> = rows(&tiering, &partition).await.iter().map(|row| row.remote).collect();
+    assert_eq!(states, [RemoteState::Deleting, RemoteState::Live]);
+}
