@@ -22,3 +22,6 @@ pub mod broker;
 
 pub mod http;
 pub mod server;
+
+pub mod app;
+pub mod cli;

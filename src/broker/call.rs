@@ -16,7 +16,7 @@ const RESPONSE_CAPACITY_BYTES: usize = 512;
 
 /// A request whose header has been understood.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(super) struct Call {
     /// The frame it came in.
     pub frame: RequestFrame,
     /// Which API.
@@ -34,7 +34,7 @@ impl Call {
     /// # Errors
     /// Why the connection has to be closed: an unknown API or version has no response that the
     /// client could read.
-    pub fn new(
+    pub(super) fn new(
         frame: RequestFrame,
         served: impl Fn(ApiKey, i16) -> bool,
     ) -> Result<Self, CloseReason> {
@@ -57,14 +57,9 @@ impl Call {
     }
 
     /// The client's name for itself, empty when it gave none.
-    pub fn client_id(&self) -> &str {
+    pub(super) fn client_id(&self) -> &str {
         let bytes = self.client_id.clone().and_then(|range| self.frame.bytes.get(range));
         bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
-    }
-
-    /// The client's address as coordinators show it.
-    pub fn client_host(&self) -> String {
-        format!("/{}", self.frame.connection.peer.ip())
     }
 
     /// Decodes the body; what it borrows points into the frame.
@@ -72,7 +67,7 @@ impl Call {
     /// # Errors
     /// Why the connection has to be closed: a body that does not end where the frame ends, or
     /// holds what the version does not allow.
-    pub fn body<'a, R: Request<'a>>(&'a self) -> Result<R, CloseReason> {
+    pub(super) fn body<'a, R: Request<'a>>(&'a self) -> Result<R, CloseReason> {
         let mut decoder = Decoder::over(&self.frame.bytes[self.body_at..]);
         let key = self.api.as_i16();
         let body =
@@ -82,24 +77,28 @@ impl Call {
     }
 
     /// The part of the frame that `bytes` borrows, to keep without a copy.
-    pub fn slice(&self, bytes: &[u8]) -> Bytes {
+    pub(super) fn slice(&self, bytes: &[u8]) -> Bytes {
         self.frame.bytes.slice_ref(bytes)
     }
 
     /// Encodes a response without records.
-    pub fn reply<'b>(&self, response: &impl Message<'b>) -> Reply {
+    pub(super) fn reply<'b>(&self, response: &impl Message<'b>) -> Reply {
         self.reply_in(self.version, response, &[])
     }
 
     /// Encodes a response whose external values are `slices` by index: each a list of file ranges
     /// that make up the value.
-    pub fn reply_with<'b>(&self, response: &impl Message<'b>, slices: &[Vec<FileSlice>]) -> Reply {
+    pub(super) fn reply_with<'b>(
+        &self,
+        response: &impl Message<'b>,
+        slices: &[Vec<FileSlice>],
+    ) -> Reply {
         self.reply_in(self.version, response, slices)
     }
 
     /// Encodes a response in a version other than the request's: ApiVersions to a client from the
     /// future.
-    pub fn reply_in<'b>(
+    pub(super) fn reply_in<'b>(
         &self,
         version: i16,
         response: &impl Message<'b>,

@@ -13,7 +13,7 @@ use super::{
     describe_topic_partitions, fetch, find_coordinator, init_producer_id, list_offsets, metadata,
     offset_for_leader_epoch, produce, served,
 };
-use crate::wire::exchange::{CloseReason, Reply, RequestFrame, Started};
+use crate::wire::exchange::{CloseReason, Reply, RequestFrame, Service, Started};
 use crate::wire::messages::api::ApiKey;
 
 impl Broker {
@@ -94,5 +94,14 @@ impl Broker {
             // `served` lists what is routed; a key that it lists and this does not is our mistake.
             api => return Err(CloseReason::UnknownApi { key: api.as_i16() }),
         })
+    }
+}
+
+/// The broker as the sockets know it.
+pub struct KafkaService(pub Arc<Broker>);
+
+impl Service for KafkaService {
+    async fn start(&self, frame: RequestFrame) -> Started {
+        self.0.start(frame).await
     }
 }

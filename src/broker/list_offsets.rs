@@ -108,7 +108,8 @@ async fn answer(
             partition_index: index,
             timestamp: found.timestamp_ms,
             offset: found.offset.get(),
-            leader_epoch: found.leader_epoch.get(),
+            // Earlier versions cannot carry it.
+            leader_epoch: if version >= 4 { found.leader_epoch.get() } else { -1 },
             ..Default::default()
         },
         Ok(None) => ListOffsetsPartitionResponse { partition_index: index, ..Default::default() },

@@ -34,6 +34,8 @@ use crate::metrics::Metrics;
 use crate::replica::{Partition, Replicas};
 use crate::wire::ErrorCode;
 
+pub use dispatch::KafkaService;
+
 use call::Call;
 use fetch::{Sessions, TopicKey};
 use producer_ids::ProducerIds;

@@ -13,14 +13,14 @@ use crate::model::ProducerId;
 const BLOCK_LEN: i64 = 1000;
 
 /// Gives out producer ids.
-pub struct ProducerIds {
+pub(super) struct ProducerIds {
     store: Arc<dyn MetaStore>,
     block: Mutex<Range<i64>>,
 }
 
 impl ProducerIds {
     /// Takes its blocks from `store`.
-    pub fn new(store: Arc<dyn MetaStore>) -> Self {
+    pub(super) fn new(store: Arc<dyn MetaStore>) -> Self {
         Self { store, block: Mutex::new(0..0) }
     }
 
@@ -28,7 +28,7 @@ impl ProducerIds {
     ///
     /// # Errors
     /// When a new block is due and the store fails.
-    pub async fn next(&self) -> Result<ProducerId, MetaStoreError> {
+    pub(super) async fn next(&self) -> Result<ProducerId, MetaStoreError> {
         let mut block = self.block.lock().await;
         if block.is_empty() {
             *block = self.store.take_producer_ids(BLOCK_LEN).await?;

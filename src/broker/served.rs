@@ -4,20 +4,12 @@
 use crate::wire::messages::api::ApiKey;
 
 /// The served APIs.
-pub const SERVED: &[ApiKey] = &[
+pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
-    ApiKey::OffsetCommit,
-    ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
-    ApiKey::JoinGroup,
-    ApiKey::Heartbeat,
-    ApiKey::LeaveGroup,
-    ApiKey::SyncGroup,
-    ApiKey::DescribeGroups,
-    ApiKey::ListGroups,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
@@ -28,9 +20,7 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::AlterConfigs,
     ApiKey::DescribeLogDirs,
     ApiKey::CreatePartitions,
-    ApiKey::DeleteGroups,
     ApiKey::IncrementalAlterConfigs,
-    ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
     ApiKey::DescribeTopicPartitions,
 ];
@@ -38,14 +28,14 @@ pub const SERVED: &[ApiKey] = &[
 /// The lowest version that is served. The definitions' own minimum, also for Produce, whose
 /// *advertised* minimum is 0 (see `api_versions`).
 #[must_use]
-pub fn min_version(api: ApiKey) -> i16 {
+pub(super) fn min_version(api: ApiKey) -> i16 {
     api.min_version()
 }
 
 /// Whether a request of this version is served. ApiVersions is, in any version: its answer tells
 /// a client from the future what to use instead.
 #[must_use]
-pub fn is_served(api: ApiKey, version: i16) -> bool {
+pub(super) fn is_served(api: ApiKey, version: i16) -> bool {
     if api == ApiKey::ApiVersions {
         return version >= 0;
     }

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::erase::erase;
 use crate::config::{AlterError, BrokerConfig, ConfigError, TopicConfig};
 use crate::metadata::{
     ClusterImage, LiveImage, MetaStore, MetaStoreError, PartitionImage, StoredTopic, TopicImage,
@@ -16,6 +18,8 @@ use crate::metadata::{
 use crate::model::{BrokerId, LeaderEpoch, TopicId};
 use crate::replica::{HostError, Replicas};
 
+/// How long to wait before the rest of a deleted topic is removed again.
+const ERASE_RETRY: Duration = Duration::from_secs(5);
 /// Most partitions that one request may make (Kafka's bound).
 const PARTITIONS_PER_REQUEST_MAX: i32 = 10_000;
 
@@ -332,6 +336,8 @@ impl Controller {
         self.store.mark_deleting(topic.id).await?;
         self.image.publish(image.without_topic(topic.id));
         self.replicas.drop_topic(topic);
+        let (replicas, store, gone) = (self.replicas.clone(), self.store.clone(), topic.clone());
+        tokio::spawn(async move { erase(&replicas, &*store, &gone, ERASE_RETRY).await });
         Ok(topic.clone())
     }
 

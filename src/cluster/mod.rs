@@ -3,10 +3,14 @@
 //! One machine is a cluster of one: it leads every partition, and its image lies in SQLite.
 
 mod controller;
+mod erase;
+mod load;
 mod sqlite_store;
 
 pub use controller::{
     AlterTopicError, Controller, CreateTopic, CreateTopicError, DeleteTopicError, GrowTopicError,
     TopicRef,
 };
+pub use erase::erase;
+pub use load::load_image;
 pub use sqlite_store::{OpenMetaStoreError, SqliteMetaStore};

@@ -11,11 +11,11 @@ use crate::env::Edges;
 use crate::model::{LeaderEpoch, Offset};
 
 /// The name of the file in a partition's folder.
-pub const EPOCH_FILE: &str = "leader-epoch-checkpoint";
+pub(super) const EPOCH_FILE: &str = "leader-epoch-checkpoint";
 
 /// The epochs of one partition.
 #[derive(Clone, Debug)]
-pub struct Epochs {
+pub(super) struct Epochs {
     path: PathBuf,
     entries: Vec<(LeaderEpoch, Offset)>,
 }
@@ -25,7 +25,7 @@ impl Epochs {
     ///
     /// # Errors
     /// When it is there and malformed.
-    pub fn open(path: PathBuf) -> Result<Self, CheckpointError> {
+    pub(super) fn open(path: PathBuf) -> Result<Self, CheckpointError> {
         let mut entries: Vec<(LeaderEpoch, Offset)> = Vec::new();
         for (number, line) in read_lines(&path)? {
             let entry = line.split_once(' ').and_then(|(epoch, start)| {
@@ -39,14 +39,9 @@ impl Epochs {
         Ok(Self { path, entries })
     }
 
-    /// Starts over with `entries`, as they are known from elsewhere.
-    pub fn reset(&mut self, entries: Vec<(LeaderEpoch, Offset)>) {
-        self.entries = entries;
-    }
-
     /// Notes that `epoch` begins at `start`, if it is later than all that are known. Whether it
     /// was.
-    pub fn assign(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
+    pub(super) fn assign(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
         if self.latest().is_some_and(|latest| epoch <= latest) {
             return false;
         }
@@ -60,13 +55,13 @@ impl Epochs {
 
     /// The latest epoch.
     #[must_use]
-    pub fn latest(&self) -> Option<LeaderEpoch> {
+    pub(super) fn latest(&self) -> Option<LeaderEpoch> {
         self.entries.last().map(|entry| entry.0)
     }
 
     /// The epoch of the record at `offset`.
     #[must_use]
-    pub fn at(&self, offset: Offset) -> Option<LeaderEpoch> {
+    pub(super) fn at(&self, offset: Offset) -> Option<LeaderEpoch> {
         let after = self.entries.partition_point(|entry| entry.1 <= offset);
         Some(self.entries.get(after.checked_sub(1)?)?.0)
     }
@@ -74,7 +69,7 @@ impl Epochs {
     /// The largest epoch that is not after `epoch`, and the offset after its last record. For the
     /// latest epoch that is `log_end`; `None` when all epochs here are later, or none is known.
     #[must_use]
-    pub fn end(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
+    pub(super) fn end(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
         if self.latest()? == epoch {
             return Some((epoch, log_end));
         }
@@ -85,14 +80,14 @@ impl Epochs {
 
     /// The epochs of the offsets from `base` up to `end`, the first one clipped to `base`.
     #[must_use]
-    pub fn within(&self, base: Offset, end: Offset) -> Vec<(LeaderEpoch, Offset)> {
+    pub(super) fn within(&self, base: Offset, end: Offset) -> Vec<(LeaderEpoch, Offset)> {
         let first = self.entries.partition_point(|entry| entry.1 <= base).saturating_sub(1);
         let inside = self.entries.iter().skip(first).filter(|entry| entry.1 < end);
         inside.map(|(epoch, start)| (*epoch, (*start).max(base))).collect()
     }
 
     /// Forgets what lies at or after `end`. Whether anything did.
-    pub fn truncate_from(&mut self, end: Offset) -> bool {
+    pub(super) fn truncate_from(&mut self, end: Offset) -> bool {
         let before = self.entries.len();
         self.entries.retain(|entry| entry.1 < end);
         self.entries.len() != before
@@ -100,7 +95,7 @@ impl Epochs {
 
     /// Forgets epochs that end at or before `start`; the one that holds `start` begins there now.
     /// Whether anything changed.
-    pub fn truncate_to(&mut self, start: Offset) -> bool {
+    pub(super) fn truncate_to(&mut self, start: Offset) -> bool {
         let first = self.entries.partition_point(|entry| entry.1 <= start).saturating_sub(1);
         let moved =
             self.entries.get_mut(first).filter(|entry| entry.1 < start).map(|e| e.1 = start);
@@ -110,7 +105,7 @@ impl Epochs {
 
     /// The file's text, for its own place or for an upload.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         text_of(&self.entries)
     }
 
@@ -118,7 +113,7 @@ impl Epochs {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn store(&self, edges: &dyn Edges) -> io::Result<()> {
+    pub(super) fn store(&self, edges: &dyn Edges) -> io::Result<()> {
         replace(&self.path, self.text().as_bytes(), edges)
     }
 }

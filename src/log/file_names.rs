@@ -38,19 +38,19 @@ impl FileKind {
 }
 
 /// A file that is on its way out: it is unlinked soon, or at the next start.
-pub const DELETED_SUFFIX: &str = ".deleted";
+pub(super) const DELETED_SUFFIX: &str = ".deleted";
 /// A file set aside at recovery because a gap before it makes its offsets unreachable.
-pub const CORRUPT_SUFFIX: &str = ".corrupt";
+pub(super) const CORRUPT_SUFFIX: &str = ".corrupt";
 
 /// The path of a file in `dir`.
 #[must_use]
-pub fn path(dir: &Path, base: Offset, kind: FileKind) -> PathBuf {
+pub(super) fn path(dir: &Path, base: Offset, kind: FileKind) -> PathBuf {
     dir.join(format!("{:020}{}", base.get(), kind.suffix()))
 }
 
 /// Reads a file's name; `None` for names that are not of this form.
 #[must_use]
-pub fn parse(name: &str) -> Option<(Offset, FileKind)> {
+pub(super) fn parse(name: &str) -> Option<(Offset, FileKind)> {
     let (stem, suffix) = name.split_at_checked(20)?;
     let kind = FileKind::ALL.into_iter().find(|kind| kind.suffix() == suffix)?;
     let digits = stem.bytes().all(|byte| byte.is_ascii_digit());

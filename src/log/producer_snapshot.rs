@@ -45,7 +45,7 @@ impl SnapshotEntry {
 
 /// A snapshot as bytes.
 #[must_use]
-pub fn encode(entries: &[SnapshotEntry]) -> Vec<u8> {
+pub(super) fn encode(entries: &[SnapshotEntry]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_LEN + entries.len() * ENTRY_LEN);
     bytes.extend_from_slice(&VERSION.to_be_bytes());
     bytes.extend_from_slice(&[0; 4]);

@@ -40,7 +40,7 @@ pub enum ProducerError {
 
 /// A batch that was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AppendedBatch {
+pub(super) struct AppendedBatch {
     /// Its first sequence.
     pub first_sequence: Sequence,
     /// Its last sequence.
@@ -55,7 +55,7 @@ pub struct AppendedBatch {
 
 /// One producer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProducerEntry {
+pub(super) struct ProducerEntry {
     epoch: ProducerEpoch,
     batches: VecDeque<AppendedBatch>,
 }
@@ -68,7 +68,7 @@ impl ProducerEntry {
 
 /// What to do with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// It is next.
     Append,
     /// It is there already: this is where.
@@ -77,7 +77,7 @@ pub enum Verdict {
 
 /// All producers of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Producers {
+pub(super) struct Producers {
     entries: HashMap<ProducerId, ProducerEntry>,
 }
 
@@ -86,7 +86,7 @@ impl Producers {
     ///
     /// # Errors
     /// When its epoch is fenced or its sequence is not the next.
-    pub fn judge(&self, header: &BatchHeader) -> Result<Verdict, ProducerError> {
+    pub(super) fn judge(&self, header: &BatchHeader) -> Result<Verdict, ProducerError> {
         let (producer, epoch) = (header.producer_id, header.producer_epoch);
         // Nothing is known of it, or nothing any more: any sequence may be the next.
         let Some(entry) = self.entries.get(&producer) else { return Ok(Verdict::Append) };
@@ -120,7 +120,7 @@ impl Producers {
 
     /// Notes a batch with its final offsets. Returns what was known of its producer before, for
     /// [`Producers::undo`].
-    pub fn note(&mut self, header: &BatchHeader, appended_ms: i64) -> Option<ProducerEntry> {
+    pub(super) fn note(&mut self, header: &BatchHeader, appended_ms: i64) -> Option<ProducerEntry> {
         let batch = AppendedBatch {
             first_sequence: header.base_sequence,
             last_sequence: header.last_sequence(),
@@ -146,7 +146,7 @@ impl Producers {
     }
 
     /// Takes a note back: the batch was not written after all.
-    pub fn undo(&mut self, producer: ProducerId, before: Option<ProducerEntry>) {
+    pub(super) fn undo(&mut self, producer: ProducerId, before: Option<ProducerEntry>) {
         match before {
             Some(entry) => self.entries.insert(producer, entry),
             None => self.entries.remove(&producer),
@@ -154,31 +154,14 @@ impl Producers {
     }
 
     /// Forgets producers whose last append is longer ago than `expiration_ms`.
-    pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
+    pub(super) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
         let fresh = |last: &AppendedBatch| now_ms - last.appended_ms < expiration_ms;
         self.entries.retain(|_, entry| entry.last().is_some_and(fresh));
     }
 
-    /// Forgets producers whose last batch lies at or after `end`: the log was cut there.
-    pub fn truncate_from(&mut self, end: Offset) {
-        self.entries.retain(|_, entry| entry.last().is_some_and(|last| last.last_offset < end));
-    }
-
-    /// How many producers are known.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether none is known.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// What a snapshot keeps: the last batch of each producer, by id.
     #[must_use]
-    pub fn snapshot(&self) -> Vec<SnapshotEntry> {
+    pub(super) fn snapshot(&self) -> Vec<SnapshotEntry> {
         let entry = |(id, entry): (&ProducerId, &ProducerEntry)| {
             let last = entry.last()?;
             Some(SnapshotEntry {
@@ -197,7 +180,7 @@ impl Producers {
 
     /// What a snapshot told.
     #[must_use]
-    pub fn restore(entries: &[SnapshotEntry]) -> Self {
+    pub(super) fn restore(entries: &[SnapshotEntry]) -> Self {
         let entries = entries.iter().map(|entry| {
             let batch = AppendedBatch {
                 first_sequence: entry.first_sequence(),
@@ -297,9 +280,9 @@ mod tests {
     fn producers_expire_by_the_time_of_the_append() {
         let mut producers = with(&[batch(0, 0, 5, 0)]);
         producers.expire(1999, 1000);
-        assert_eq!(producers.len(), 1);
+        assert_eq!(producers.snapshot().len(), 1);
         producers.expire(2000, 1000);
-        assert!(producers.is_empty());
+        assert!(producers.snapshot().is_empty());
     }
 
     #[test]

@@ -13,16 +13,16 @@ use parking_lot::Mutex;
 use crate::model::TopicId;
 
 /// The epoch of a request that opens a session.
-pub const EPOCH_INITIAL: i32 = 0;
+pub(super) const EPOCH_INITIAL: i32 = 0;
 /// The epoch of a request that wants none, and closes the one it names.
-pub const EPOCH_FINAL: i32 = -1;
+pub(super) const EPOCH_FINAL: i32 = -1;
 /// A session that has been used within this time is not evicted for a new one (Kafka's
 /// `min.incremental.fetch.session.eviction.ms`).
 const EVICTION_IDLE_MS_MIN: i64 = 120_000;
 
 /// How a request names a topic: by id from version 13 on (KIP-516), by name before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum TopicKey {
+pub(crate) enum TopicKey {
     /// By name.
     Name(Arc<str>),
     /// By id.
@@ -31,7 +31,7 @@ pub enum TopicKey {
 
 /// What a consumer wants of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The topic.
     pub topic: TopicKey,
     /// The partition's number.
@@ -54,7 +54,7 @@ impl Wanted {
 
 /// What the last reply said of a partition; an incremental reply repeats it only when it changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub(crate) struct Told {
     /// The high watermark.
     pub high_watermark: i64,
     /// The log start offset.
@@ -63,7 +63,7 @@ pub struct Told {
 
 /// Why a session request is refused as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SessionError {
+pub(crate) enum SessionError {
     /// The session was evicted, closed or never there.
     #[error("no fetch session with this id")]
     NotFound,
@@ -77,7 +77,7 @@ pub enum SessionError {
 
 /// What a fetch request says of sessions and partitions.
 #[derive(Clone, Debug)]
-pub struct SessionRequest {
+pub(crate) struct SessionRequest {
     /// The session, 0 for none.
     pub id: i32,
     /// The request's number within it.
@@ -92,7 +92,7 @@ pub struct SessionRequest {
 
 /// The partitions of one request, and what it has to know to answer.
 #[derive(Clone, Debug)]
-pub struct SessionFetch {
+pub(crate) struct SessionFetch {
     /// The session's id in the reply, 0 when there is none.
     pub id: i32,
     /// Whether the reply carries changes only.
@@ -103,7 +103,7 @@ pub struct SessionFetch {
 
 /// What a reply says of a partition.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// High watermark and log start in this reply.
     pub told: Told,
     /// Records, or an error, or anything else that must be sent whatever the last reply said.
@@ -152,7 +152,7 @@ impl Session {
         }
     }
 
-    fn to_the_end(&mut self, key: &(TopicKey, i32)) {
+    fn put_last(&mut self, key: &(TopicKey, i32)) {
         let Some(place) = self.places.get_mut(key) else { return };
         if let Some(entry) = self.due.remove(place) {
             *place = self.next_place;
@@ -173,7 +173,7 @@ impl Session {
 
 /// All sessions of the broker.
 #[derive(Debug)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     slots: usize,
     sessions: Mutex<HashMap<i32, Session>>,
 }
@@ -181,7 +181,7 @@ pub struct Sessions {
 impl Sessions {
     /// Room for `slots` sessions (`max.incremental.fetch.session.cache.slots`).
     #[must_use]
-    pub fn new(slots: usize) -> Self {
+    pub(crate) fn new(slots: usize) -> Self {
         Self { slots, sessions: Mutex::new(HashMap::new()) }
     }
 
@@ -190,7 +190,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When the request names a session that is not there or is not its next.
-    pub fn begin(
+    pub(crate) fn begin(
         &self,
         request: SessionRequest,
         now_ms: i64,
@@ -250,7 +250,7 @@ impl Sessions {
     /// Notes what a reply says, and tells for each answer whether it has to be in the reply.
     /// `answers` go with `fetch.wanted`, one each.
     #[must_use]
-    pub fn finish(&self, fetch: &SessionFetch, answers: &[Answer]) -> Vec<bool> {
+    pub(crate) fn finish(&self, fetch: &SessionFetch, answers: &[Answer]) -> Vec<bool> {
         assert_eq!(fetch.wanted.len(), answers.len(), "one answer for each partition");
         let mut sessions = self.sessions.lock();
         let Some(session) = sessions.get_mut(&fetch.id) else {
@@ -267,23 +267,11 @@ impl Sessions {
                 entry.told = Some(answer.told);
             }
             if answer.has_records {
-                session.to_the_end(&key);
+                session.put_last(&key);
             }
             send.push(sent);
         }
         send
-    }
-
-    /// Sessions open now.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.sessions.lock().len()
-    }
-
-    /// Whether no session is open.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -370,11 +358,11 @@ mod tests {
         let mut last = request(id, 1, vec![]);
         last.forgotten = vec![(TopicKey::Name("t".into()), 0)];
         assert_eq!(sessions.begin(last, 0).expect("closes").id, 0);
-        assert!(sessions.is_empty());
+        assert!(sessions.sessions.lock().is_empty());
         let id = opened(&sessions, 1).id;
         let full = sessions.begin(request(id, EPOCH_FINAL, vec![wanted(0, 0)]), 0).expect("final");
         assert_eq!((full.id, full.incremental, full.wanted.len()), (0, false, 1));
-        assert!(sessions.is_empty());
+        assert!(sessions.sessions.lock().is_empty());
     }
 
     #[test]

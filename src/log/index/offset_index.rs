@@ -26,7 +26,7 @@ pub struct OffsetEntry {
 
 /// The index of one segment.
 #[derive(Debug)]
-pub struct OffsetIndex {
+pub(crate) struct OffsetIndex {
     base: Offset,
     entries: Mapped<OFFSET_ENTRY_LEN>,
 }
@@ -45,7 +45,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn open(path: &Path, base: Offset, bytes_max: usize) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, base: Offset, bytes_max: usize) -> io::Result<Self> {
         Ok(Self { base, entries: Mapped::open(path, bytes_max / OFFSET_ENTRY_LEN)? })
     }
 
@@ -53,7 +53,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says; the index is as before then.
-    pub fn push(&self, entry: OffsetEntry) -> io::Result<()> {
+    pub(crate) fn push(&self, entry: OffsetEntry) -> io::Result<()> {
         let relative = i32::try_from(entry.last_offset - self.base).map_err(io::Error::other)?;
         let position = u32::try_from(entry.position).map_err(io::Error::other)?;
         let [a, b, c, d] = relative.to_be_bytes();
@@ -67,19 +67,13 @@ impl OffsetIndex {
 
     /// How many entries.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.count()
-    }
-
-    /// Whether it has none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Whether no further entry fits: the segment has to be rolled.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.entries.is_full()
     }
 
@@ -87,7 +81,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn last(&self) -> io::Result<Option<OffsetEntry>> {
+    pub(crate) fn last(&self) -> io::Result<Option<OffsetEntry>> {
         self.len().checked_sub(1).map(|at| self.get(at)).transpose()
     }
 
@@ -95,7 +89,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn floor(&self, offset: Offset) -> io::Result<Option<OffsetEntry>> {
+    pub(crate) fn floor(&self, offset: Offset) -> io::Result<Option<OffsetEntry>> {
         let read = |bytes| read_offset_entry(self.base, bytes).last_offset <= offset;
         let after = self.entries.partition_point(read)?;
         after.checked_sub(1).map(|at| self.get(at)).transpose()
@@ -105,7 +99,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn floor_position(&self, position: u64) -> io::Result<Option<OffsetEntry>> {
+    pub(crate) fn floor_position(&self, position: u64) -> io::Result<Option<OffsetEntry>> {
         let read = |bytes| read_offset_entry(self.base, bytes).position <= position;
         let after = self.entries.partition_point(read)?;
         after.checked_sub(1).map(|at| self.get(at)).transpose()
@@ -115,7 +109,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn is_sane(&self, size: u64) -> io::Result<bool> {
+    pub(crate) fn is_sane(&self, size: u64) -> io::Result<bool> {
         let mut previous = OffsetEntry { last_offset: self.base.prev(), position: 0 };
         for at in 0..self.len() {
             let entry = self.get(at)?;
@@ -133,7 +127,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn truncate_from(&mut self, offset: Offset) -> io::Result<()> {
+    pub(crate) fn truncate_from(&mut self, offset: Offset) -> io::Result<()> {
         let keep = self
             .entries
             .partition_point(|bytes| read_offset_entry(self.base, bytes).last_offset < offset)?;
@@ -144,7 +138,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn clear(&mut self) -> io::Result<()> {
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
         self.entries.truncate(0)
     }
 
@@ -152,7 +146,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn trim(&self) -> io::Result<()> {
+    pub(crate) fn trim(&self) -> io::Result<()> {
         self.entries.trim()
     }
 
@@ -160,7 +154,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.entries.sync()
     }
 
@@ -168,7 +162,7 @@ impl OffsetIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn bytes(&self) -> io::Result<Vec<u8>> {
+    pub(crate) fn bytes(&self) -> io::Result<Vec<u8>> {
         self.entries.bytes()
     }
 }

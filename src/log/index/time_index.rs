@@ -26,7 +26,7 @@ pub struct TimeEntry {
 
 /// The time index of one segment.
 #[derive(Debug)]
-pub struct TimeIndex {
+pub(crate) struct TimeIndex {
     base: Offset,
     entries: Mapped<TIME_ENTRY_LEN>,
 }
@@ -48,7 +48,7 @@ impl TimeIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn open(path: &Path, base: Offset, bytes_max: usize) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, base: Offset, bytes_max: usize) -> io::Result<Self> {
         Ok(Self { base, entries: Mapped::open(path, bytes_max / TIME_ENTRY_LEN + 1)? })
     }
 
@@ -56,7 +56,7 @@ impl TimeIndex {
     ///
     /// # Errors
     /// What the disk says; the index is as before then.
-    pub fn push(&self, entry: TimeEntry) -> io::Result<()> {
+    pub(crate) fn push(&self, entry: TimeEntry) -> io::Result<()> {
         if self.last()?.is_some_and(|last| last.timestamp_ms >= entry.timestamp_ms) {
             return Ok(());
         }
@@ -75,13 +75,13 @@ impl TimeIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn last(&self) -> io::Result<Option<TimeEntry>> {
+    pub(crate) fn last(&self) -> io::Result<Option<TimeEntry>> {
         self.entries.count().checked_sub(1).map(|at| self.get(at)).transpose()
     }
 
     /// Whether only the slot for the sealing entry is left: the segment has to be rolled.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.entries.is_full()
     }
 
@@ -90,7 +90,7 @@ impl TimeIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn before(&self, timestamp_ms: i64) -> io::Result<Option<TimeEntry>> {
+    pub(crate) fn before(&self, timestamp_ms: i64) -> io::Result<Option<TimeEntry>> {
         let read = |bytes| read_time_entry(self.base, bytes).timestamp_ms < timestamp_ms;
         let after = self.entries.partition_point(read)?;
         after.checked_sub(1).map(|at| self.get(at)).transpose()
@@ -100,7 +100,7 @@ impl TimeIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn is_sane(&self, end: Offset) -> io::Result<bool> {
+    pub(crate) fn is_sane(&self, end: Offset) -> io::Result<bool> {
         let mut previous = TimeEntry { timestamp_ms: i64::MIN, offset: self.base };
         for at in 0..self.entries.count() {
             let entry = self.get(at)?;
@@ -118,7 +118,7 @@ impl TimeIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn truncate_from(&mut self, offset: Offset) -> io::Result<()> {
+    pub(crate) fn truncate_from(&mut self, offset: Offset) -> io::Result<()> {
         let keep = self
             .entries
             .partition_point(|bytes| read_time_entry(self.base, bytes).offset < offset)?;
@@ -129,7 +129,7 @@ impl TimeIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn clear(&mut self) -> io::Result<()> {
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
         self.entries.truncate(0)
     }
 
@@ -137,7 +137,7 @@ impl TimeIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn trim(&self) -> io::Result<()> {
+    pub(crate) fn trim(&self) -> io::Result<()> {
         self.entries.trim()
     }
 
@@ -145,7 +145,7 @@ impl TimeIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.entries.sync()
     }
 
@@ -153,7 +153,7 @@ impl TimeIndex {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn bytes(&self) -> io::Result<Vec<u8>> {
+    pub(crate) fn bytes(&self) -> io::Result<Vec<u8>> {
         self.entries.bytes()
     }
 }

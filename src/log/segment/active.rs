@@ -18,7 +18,7 @@ const SLICES_MAX: usize = 1024;
 
 /// A batch as it goes to the disk: its stamped header and the body as it came.
 #[derive(Debug)]
-pub struct Stamped<'a> {
+pub(crate) struct Stamped<'a> {
     /// The fields.
     pub header: BatchHeader,
     /// The same as bytes.
@@ -35,7 +35,7 @@ impl Stamped<'_> {
 
 /// The writer's end of a segment.
 #[derive(Debug)]
-pub struct Active {
+pub(crate) struct Active {
     dir: PathBuf,
     view: Arc<View>,
     index_interval_bytes: usize,
@@ -85,32 +85,32 @@ impl Active {
 
     /// Its first offset.
     #[must_use]
-    pub fn base(&self) -> Offset {
+    pub(crate) fn base(&self) -> Offset {
         self.view.base
     }
 
     /// The readers' end.
     #[must_use]
-    pub fn view(&self) -> &Arc<View> {
+    pub(crate) fn view(&self) -> &Arc<View> {
         &self.view
     }
 
     /// Bytes so far.
     #[must_use]
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.view.extent().size
     }
 
     /// Whether an index has no room.
     #[must_use]
-    pub fn index_is_full(&self) -> bool {
+    pub(crate) fn index_is_full(&self) -> bool {
         self.view.offsets.is_full() || self.view.times.is_full()
     }
 
     /// How old the segment is by the clock of its records: `timestamp_ms` (a new batch's, or the
     /// time of day) against the first batch's. Without timestamps the time of day counts.
     #[must_use]
-    pub fn age_ms(&self, timestamp_ms: i64, now_ms: i64) -> i64 {
+    pub(crate) fn age_ms(&self, timestamp_ms: i64, now_ms: i64) -> i64 {
         match self.first_timestamp_ms {
             Some(first) if first >= 0 => timestamp_ms - first,
             _ if self.size() == 0 => 0,
@@ -120,7 +120,7 @@ impl Active {
 
     /// How long this process has had the segment open with something in it.
     #[must_use]
-    pub fn open_for_ms(&self, now_ms: i64) -> i64 {
+    pub(crate) fn open_for_ms(&self, now_ms: i64) -> i64 {
         if self.size() == 0 { 0 } else { now_ms - self.opened_ms }
     }
 

@@ -5,8 +5,9 @@ mod scan;
 mod sealed;
 mod view;
 
-pub use active::{Active, Stamped};
-pub use scan::{Found, Headers};
+pub(super) use active::{Active, Stamped};
+pub(super) use scan::{Found, Headers};
 pub use sealed::Sealed;
+pub(super) use view::View;
 pub(in crate::log) use view::find_in_batch;
-pub use view::{Extent, LogSlice, TimestampedOffset, View};
+pub use view::{Extent, LogSlice, TimestampedOffset};

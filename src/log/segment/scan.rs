@@ -8,7 +8,7 @@ use crate::record::{BatchHeader, HEADER_LEN, LENGTH_END};
 
 /// A batch's header and where it lies.
 #[derive(Clone, Copy, Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// The batch's first byte in the file.
     pub position: u64,
     /// The fields.
@@ -18,7 +18,7 @@ pub struct Found {
 impl Found {
     /// The byte after the batch.
     #[must_use]
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.position + self.header.batch_len().unsigned_abs()
     }
 }
@@ -28,7 +28,7 @@ const WINDOW_LEN: usize = 4096;
 
 /// Headers in file order. Ends before `limit`, and at the first header that is cut or lies.
 #[derive(Debug)]
-pub struct Headers<'a> {
+pub(crate) struct Headers<'a> {
     file: &'a File,
     position: u64,
     limit: u64,
@@ -40,22 +40,16 @@ pub struct Headers<'a> {
 impl<'a> Headers<'a> {
     /// Walks from `position`, which must be the start of a batch, up to `limit`.
     #[must_use]
-    pub fn new(file: &'a File, position: u64, limit: u64) -> Self {
+    pub(crate) fn new(file: &'a File, position: u64, limit: u64) -> Self {
         let window = [0; WINDOW_LEN];
         Self { file, position, limit, window, window_at: position, window_len: 0 }
-    }
-
-    /// Where the walk stands: after the last whole batch.
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.position
     }
 
     /// The next batch; `None` at the limit, or where what follows is no whole batch.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn next(&mut self) -> io::Result<Option<Found>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Found>> {
         if self.position + HEADER_LEN as u64 > self.limit {
             return Ok(None);
         }

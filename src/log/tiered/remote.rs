@@ -113,7 +113,7 @@ impl Tier {
             };
             span(&window, &offsets, first, max_bytes as u64, min_one, size, cut_end)
         });
-        Ok(looked.await?.map_err(ReadError::Io)?)
+        looked.await?.map_err(ReadError::Io)
     }
 
     /// The first record at or after `start` in remote segments below `local_start` with at least

@@ -97,7 +97,7 @@ async fn free_local(partition: &Arc<Partition>, tier: &Tier, now_ms: i64) -> Res
     for segment in going() {
         note_gone(tier, segment, log_start).await?;
     }
-    match going().last() {
+    match going().next_back() {
         Some(last) => remove(partition, last.end()).await,
         None => Ok(()),
     }

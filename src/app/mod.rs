@@ -1,0 +1,130 @@
+//! The composition root: the only place that knows every type.
+//!
+//! A start goes from the bottom up: the data directory is claimed, metadata and manifest are
+//! opened, logs recover, then the sockets answer. An end goes the other way round.
+
+mod claim;
+mod observe;
+mod sampling;
+mod start;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::KafkaService;
+use crate::config::BrokerConfig;
+use crate::http;
+use crate::metrics::Metrics;
+use crate::server::{Limits, Server};
+
+pub use start::StartError;
+
+use observe::Observer;
+
+/// How long the upkeep may take to break off at the end.
+const UPKEEP_END: Duration = Duration::from_secs(10);
+/// Frame buffers that are kept for the next frames.
+const SPARE_BUFFER_BYTES: usize = 16 << 20;
+
+/// A broker that is starting or running.
+pub struct Bound {
+    kafka: TcpListener,
+    http: TcpListener,
+    config: BrokerConfig,
+}
+
+impl Bound {
+    /// Binds both ports, so that an address that is taken shows before anything is opened.
+    ///
+    /// # Errors
+    /// When an address is taken or not ours.
+    pub async fn bind(config: BrokerConfig) -> Result<Self, StartError> {
+        let bind = async |address: &str| {
+            let bound = TcpListener::bind(address).await;
+            bound.map_err(|source| StartError::Bind { address: address.to_owned(), source })
+        };
+        let (kafka, http) = (bind(config.listen()).await?, bind(config.http()).await?);
+        Ok(Self { kafka, http, config })
+    }
+
+    /// The addresses that are bound: Kafka's, then HTTP's.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn addresses(&self) -> std::io::Result<(std::net::SocketAddr, std::net::SocketAddr)> {
+        Ok((self.kafka.local_addr()?, self.http.local_addr()?))
+    }
+
+    /// Runs the broker until `stop`, then ends it in order.
+    ///
+    /// # Errors
+    /// When it cannot start. Nothing is lost by an error here.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
+        let Self { kafka, http, config } = self;
+        let config = Arc::new(config);
+        let metrics = Arc::new(Metrics::new());
+        let observer = Arc::new(Observer::new());
+        let http_stop = CancellationToken::new();
+        let http = tokio::spawn(http::run(
+            http,
+            observer.clone(),
+            metrics.clone(),
+            http::Limits::default(),
+            http_stop.clone(),
+        ));
+        let address = kafka.local_addr().map_err(StartError::Io)?;
+        let started = tokio::select! {
+            started = start::start(&config, address, &metrics, &observer) => started?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        let tasks = TaskTracker::new();
+        let upkeep_stop = CancellationToken::new();
+        started.upkeep.start(&tasks, &upkeep_stop);
+        sampling::start(&started.replicas, &metrics, &tasks, &upkeep_stop);
+        start::finish_deletions(&started, &tasks, &upkeep_stop);
+        observer.ready(started.replicas.clone());
+        tracing::info!(kafka = %address, cluster = %started.cluster_id, "ready");
+        let service = Arc::new(KafkaService(started.broker.clone()));
+        let server = Server::new(service, limits(&config), metrics.sockets.clone());
+        server.run("PLAINTEXT", kafka, stop).await;
+        observer.ending();
+        upkeep_stop.cancel();
+        tasks.close();
+        if tokio::time::timeout(UPKEEP_END, tasks.wait()).await.is_err() {
+            tracing::warn!("upkeep did not end within {UPKEEP_END:?}");
+        }
+        end(&started).await;
+        http_stop.cancel();
+        drop(http.await);
+        Ok(())
+    }
+}
+
+/// Closes logs and manifest.
+async fn end(started: &start::Started) {
+    let replicas = started.replicas.clone();
+    if let Err(panic) = tokio::task::spawn_blocking(move || replicas.close()).await {
+        tracing::error!(%panic, "the logs were not closed in order");
+    }
+    if let Some(tiering) = started.replicas.tiering() {
+        tiering.close().await;
+    }
+    tracing::info!("ended in order");
+}
+
+fn limits(config: &BrokerConfig) -> Limits {
+    Limits {
+        frame_bytes_max: config.socket_request_max_bytes(),
+        connections_max: config.max_connections(),
+        in_flight_requests_max: config.max_inflight_requests(),
+        in_flight_bytes_max: config.max_inflight_bytes(),
+        request_memory_bytes: config.queued_max_request_bytes(),
+        spare_buffer_bytes_max: SPARE_BUFFER_BYTES,
+        idle_timeout: config.connections_max_idle(),
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,113 @@
+//! The broker as it is seen from the HTTP port.
+
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures::future::BoxFuture;
+use icecore_tiering::Bounds;
+use parking_lot::Mutex;
+
+use crate::http::{ObserveError, Observed, PartitionStatus, TierStatus};
+use crate::log::{FileKind, Sealed};
+use crate::replica::{Partition, Replicas};
+
+/// Tells how far the start is, and where bytes lie once it is done.
+pub(super) struct Observer {
+    state: Mutex<State>,
+}
+
+enum State {
+    NotReady(String),
+    Ready(Arc<Replicas>),
+}
+
+impl Observer {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::new(State::NotReady("starting".into())) }
+    }
+
+    /// Notes what the start is waiting for.
+    pub(super) fn starting(&self, what: &str) {
+        *self.state.lock() = State::NotReady(format!("starting: {what}"));
+    }
+
+    pub(super) fn ready(&self, replicas: Arc<Replicas>) {
+        *self.state.lock() = State::Ready(replicas);
+    }
+
+    pub(super) fn ending(&self) {
+        *self.state.lock() = State::NotReady("ending".into());
+    }
+
+    fn replicas(&self) -> Result<Arc<Replicas>, String> {
+        match &*self.state.lock() {
+            State::Ready(replicas) => Ok(replicas.clone()),
+            State::NotReady(why) => Err(why.clone()),
+        }
+    }
+}
+
+impl Observed for Observer {
+    fn ready(&self) -> Result<(), String> {
+        self.replicas().map(drop)
+    }
+
+    fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>> {
+        Box::pin(async {
+            let mut all = Vec::new();
+            for partition in self.replicas()?.all() {
+                let bounds = match partition.log().tier() {
+                    Some(tier) => Some(tier.tiering.bounds(&tier.key).await?),
+                    None => None,
+                };
+                all.push(tokio::task::spawn_blocking(move || status(&partition, bounds)).await?);
+            }
+            Ok(all)
+        })
+    }
+}
+
+/// Where one partition's bytes lie. Blocking: the age of what waits is that of its file.
+fn status(partition: &Partition, bounds: Option<Bounds>) -> PartitionStatus {
+    let log = partition.log();
+    let sealed = log.local().sealed();
+    let (_, active) = log.local().active_extent();
+    let uploaded = log.remote_end().unwrap_or_default();
+    let waits = |segment: &&Arc<Sealed>| log.is_tiered() && segment.end() > uploaded;
+    let pending: Vec<_> = sealed.iter().filter(waits).collect();
+    let local_oldest = sealed.first().map(|segment| segment.first_timestamp_ms());
+    let oldest = bounds.as_ref().map(|bounds| bounds.first_timestamp_ms).filter(|ms| *ms >= 0);
+    PartitionStatus {
+        topic: partition.name().topic.to_string(),
+        partition: partition.name().partition,
+        log_start_offset: log.log_start().get(),
+        local_log_start_offset: log.local_log_start().get(),
+        high_watermark: partition.high_watermark().get(),
+        log_end_offset: log.local().log_end().get(),
+        local: TierStatus {
+            segments: sealed.len() as u64 + 1,
+            bytes: sealed.iter().map(|segment| segment.size()).sum::<u64>() + active.size,
+        },
+        remote: bounds.map_or_else(TierStatus::default, |bounds| TierStatus {
+            segments: bounds.segments,
+            bytes: bounds.bytes,
+        }),
+        pending: TierStatus {
+            segments: pending.len() as u64,
+            bytes: pending.iter().map(|segment| segment.size()).sum(),
+        },
+        oldest_timestamp_ms: oldest.or(local_oldest.filter(|ms| *ms >= 0)),
+        upload_lag_ms: pending.first().map_or(0, |oldest| sealed_for_ms(oldest)),
+    }
+}
+
+/// How long ago the segment was last written; 0 when it is gone meanwhile.
+fn sealed_for_ms(segment: &Sealed) -> i64 {
+    let age = || -> io::Result<i64> {
+        let written = std::fs::metadata(segment.path(FileKind::Log))?.modified()?;
+        let age = SystemTime::now().duration_since(written).unwrap_or_default();
+        Ok(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+    };
+    age().unwrap_or(0)
+}

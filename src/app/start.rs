@@ -1,0 +1,219 @@
+//! The start, from the bottom up.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use icecore_tiering::{OpenError, Scope, StoreSettings, SystemClock, Tiering, TieringConfig};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::claim::{Claim, claim, raise_open_files};
+use super::observe::Observer;
+use crate::broker::{Broker, Parts};
+use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image};
+use crate::config::BrokerConfig;
+use crate::log::LogEnv;
+use crate::metadata::{BrokerNode, LiveImage, MetaStore, MetaStoreError, TopicImage};
+use crate::metrics::Metrics;
+use crate::model::BrokerId;
+use crate::replica::{HostError, Replicas, ReplicasOptions, Upkeep, UpkeepIntervals};
+
+/// How long to wait before an unreachable store is asked again.
+const STORE_RETRY: Duration = Duration::from_secs(2);
+/// How long to wait before the rest of a deleted topic is removed again.
+const ERASE_RETRY: Duration = Duration::from_secs(5);
+/// Threads that write, at most.
+const LANES_MAX: usize = 4;
+
+/// Why a broker did not start, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Which one.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process uses the data directory.
+    #[error("the data directory {0} is in use by another icecore: stop it, or give --data-dir")]
+    InUse(String),
+    /// The disk or the network failed.
+    #[error(transparent)]
+    Io(io::Error),
+    /// The metadata cannot be opened.
+    #[error(transparent)]
+    OpenMetadata(#[from] OpenMetaStoreError),
+    /// The metadata cannot be read.
+    #[error(transparent)]
+    Metadata(#[from] MetaStoreError),
+    /// `cluster.id` is not the one that the data directory was made with.
+    #[error("cluster.id is {wanted}, but the data directory belongs to cluster {found}")]
+    OtherCluster {
+        /// By the settings.
+        wanted: String,
+        /// By the data directory.
+        found: String,
+    },
+    /// The object store or the manifest cannot be opened.
+    #[error(transparent)]
+    Tiering(#[from] OpenError),
+    /// The manifest cannot be rebuilt from the store.
+    #[error("the manifest cannot be rebuilt from the store: {0}")]
+    Reconcile(#[from] icecore_tiering::ReconcileError),
+    /// The logs cannot be hosted.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// A broker whose parts are all there.
+pub(super) struct Started {
+    pub(super) cluster_id: String,
+    pub(super) broker: Arc<Broker>,
+    pub(super) replicas: Arc<Replicas>,
+    pub(super) upkeep: Arc<Upkeep>,
+    store: Arc<dyn MetaStore>,
+    deleting: Vec<TopicImage>,
+    _claim: Claim,
+}
+
+/// Opens everything. `address` is the one that the Kafka listener is bound to.
+pub(super) async fn start(
+    config: &Arc<BrokerConfig>,
+    address: SocketAddr,
+    metrics: &Arc<Metrics>,
+    observer: &Observer,
+) -> Result<Started, StartError> {
+    raise_open_files();
+    let data_dir = config.data_dir().to_owned();
+    let claim = claim(&data_dir).map_err(StartError::Io)?;
+    let claim = claim.ok_or_else(|| StartError::InUse(data_dir.display().to_string()))?;
+    observer.starting("opening the metadata");
+    let store: Arc<dyn MetaStore> = Arc::new(SqliteMetaStore::open(&data_dir.join("metadata.db"))?);
+    let cluster_id = cluster_id(config, &*store).await?;
+    store.begin_leading().await?;
+    let tiering = tiering(config, &cluster_id, observer).await?;
+    observer.starting("recovering the logs");
+    let env = LogEnv::real();
+    let replicas = Arc::new(Replicas::start(ReplicasOptions {
+        log_dir: data_dir.join("log"),
+        tiering,
+        env: env.clone(),
+        lanes: std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX),
+    })?);
+    let node = node(config, address);
+    let loaded = load_image(config, &*store, &cluster_id, node).await?;
+    let (image, deleting) = loaded;
+    for topic in image.topics() {
+        replicas.host_topic(topic).await?;
+    }
+    let image = Arc::new(LiveImage::new(image));
+    let controller =
+        Arc::new(Controller::new(config.clone(), image.clone(), store.clone(), replicas.clone()));
+    let broker = Broker::new(Parts {
+        config: config.clone(),
+        image,
+        controller,
+        replicas: replicas.clone(),
+        store: store.clone(),
+        clock: env.clock,
+        metrics: metrics.clone(),
+    });
+    let upkeep = Upkeep::new(replicas.clone(), intervals(config));
+    Ok(Started { cluster_id, broker, replicas, upkeep, store, deleting, _claim: claim })
+}
+
+async fn cluster_id(config: &BrokerConfig, store: &dyn MetaStore) -> Result<String, StartError> {
+    let wanted = config.cluster_id();
+    let found = store.cluster_id(wanted.as_deref()).await?;
+    match wanted {
+        Some(wanted) if wanted != found => Err(StartError::OtherCluster { wanted, found }),
+        _ => Ok(found),
+    }
+}
+
+fn node(config: &BrokerConfig, address: SocketAddr) -> BrokerNode {
+    let (host, port) = match config.advertise() {
+        Some((host, port)) => (host.to_owned(), port),
+        None => (address.ip().to_string(), address.port()),
+    };
+    BrokerNode { id: BrokerId(config.node_id()), host: host.into(), port }
+}
+
+/// Opens the remote tier; a store that is out of reach is waited for, anything else is an error.
+async fn tiering(
+    config: &BrokerConfig,
+    cluster_id: &str,
+    observer: &Observer,
+) -> Result<Option<Arc<Tiering>>, StartError> {
+    if !config.remote_storage_system_enable() {
+        return Ok(None);
+    }
+    observer.starting("opening the object store");
+    let wanted = tiering_config(config, cluster_id);
+    let tiering = loop {
+        match Tiering::open(wanted.clone(), Arc::new(SystemClock)).await {
+            Ok(tiering) => break tiering,
+            Err(error @ OpenError::Unreachable { .. }) => {
+                tracing::error!(%error, "waiting for the object store");
+                observer.starting(&error.to_string());
+                tokio::time::sleep(STORE_RETRY).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    if tiering.needs_reconcile() {
+        observer.starting("rebuilding the manifest from the object store");
+        // The logs are not open yet: what lies on the disk as well is found again by its offsets.
+        let report = tiering.reconcile(&Scope::All, &[]).await?;
+        tracing::info!(?report, "the manifest was rebuilt from the object store");
+    }
+    Ok(Some(tiering))
+}
+
+fn tiering_config(config: &BrokerConfig, cluster_id: &str) -> TieringConfig {
+    let table = config.store();
+    let mut store = StoreSettings::new(table.url.clone());
+    for (name, value) in &table.options {
+        store = store.with_option(name.clone(), value.clone());
+    }
+    let manifest = config.data_dir().join("manifest.db");
+    let mut tiering = TieringConfig::new(store, cluster_id, manifest, config.cache_dir());
+    tiering.prefix = config.tiering_prefix();
+    tiering.cache_bytes = config.cache_bytes().unsigned_abs();
+    tiering.chunk_bytes = config.tiering_chunk_bytes().unsigned_abs();
+    tiering.index_cache_bytes = config.remote_index_cache_bytes();
+    tiering.downloads_max = config.reader_threads();
+    tiering.uploads_max = config.copier_threads();
+    tiering
+}
+
+fn intervals(config: &BrokerConfig) -> UpkeepIntervals {
+    UpkeepIntervals {
+        retention: config.retention_check_interval(),
+        tiering: config.tiering_task_interval(),
+        checkpoint: config.checkpoint_interval(),
+        producers: config.producer_expiration_check_interval(),
+        producer_expiration_ms: config.producer_expiration_ms(),
+        garbage: config.tiering_gc_interval(),
+        garbage_min_age: config.tiering_gc_min_age(),
+        partitions_at_once: config.copier_threads(),
+    }
+}
+
+/// Removes what topics left that were deleted before this start.
+pub(super) fn finish_deletions(started: &Started, tasks: &TaskTracker, stop: &CancellationToken) {
+    for topic in started.deleting.clone() {
+        let (replicas, store, stop) =
+            (started.replicas.clone(), started.store.clone(), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = crate::cluster::erase(&replicas, &*store, &topic, ERASE_RETRY) => {}
+            }
+        });
+    }
+}
