@@ -1,6 +1,20 @@
-//! The command line: what people and scripts type.
+//! The command line: what people and scripts type. One file or folder for each command.
+//!
+//! The process ends with 0 when done, 1 when something failed, 2 when the command was not
+//! understood.
 
+mod broker_address;
+mod client;
+mod consume;
+mod output;
+mod position;
+mod produce;
+mod record_line;
 mod serve;
+mod status;
+mod table;
+mod tier;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -18,6 +32,14 @@ struct Cli {
 enum Command {
     /// Run a broker until it is told to stop (SIGTERM or ctrl-C).
     Serve(serve::Args),
+    /// Make, list, describe, alter and delete topics.
+    Topic(topic::Args),
+    /// Write lines to a topic, a record each.
+    Produce(produce::Args),
+    /// Read a topic's records from either tier.
+    Consume(consume::Args),
+    /// Show where each partition's bytes lie.
+    Tier(tier::Args),
 }
 
 /// Runs the command line of this process.
@@ -25,6 +47,10 @@ enum Command {
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
+        Command::Topic(args) => wait(topic::run(&args)),
+        Command::Produce(args) => wait(produce::run(&args)),
+        Command::Consume(args) => wait(consume::run(&args)),
+        Command::Tier(args) => wait(tier::run(&args)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,5 +58,22 @@ pub fn run() -> ExitCode {
             eprintln!("icecore: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs a tool: one thread is enough for one client.
+fn wait(tool: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(tool);
+    // A read that hangs must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+/// Reads `NAME=VALUE`.
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not NAME=VALUE")),
     }
 }

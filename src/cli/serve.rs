@@ -34,15 +34,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "URL", env = "ICECORE_STORE")]
     store: Option<String>,
     /// Any setting by its name, such as num.partitions=4; may be given many times.
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::name_and_value)]
     settings: Vec<(String, String)>,
-}
-
-fn name_and_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(format!("{text:?} is not NAME=VALUE")),
-    }
 }
 
 impl Args {
