@@ -5,12 +5,16 @@
 
 mod broker_address;
 mod client;
+mod completions;
+mod config_check;
 mod consume;
+mod log_dump;
 mod output;
 mod position;
 mod produce;
 mod record_line;
 mod serve;
+mod sources;
 mod status;
 mod table;
 mod tier;
@@ -40,6 +44,12 @@ enum Command {
     Consume(consume::Args),
     /// Show where each partition's bytes lie.
     Tier(tier::Args),
+    /// Look into the files of a partition and the objects of the bucket.
+    Log(log_dump::Args),
+    /// Check a configuration.
+    Config(config_check::Args),
+    /// Write a completion script for a shell.
+    Completions(completions::Args),
 }
 
 /// Runs the command line of this process.
@@ -51,6 +61,9 @@ pub fn run() -> ExitCode {
         Command::Produce(args) => wait(produce::run(&args)),
         Command::Consume(args) => wait(consume::run(&args)),
         Command::Tier(args) => wait(tier::run(&args)),
+        Command::Log(args) => wait(log_dump::run(&args)),
+        Command::Config(args) => config_check::run(&args),
+        Command::Completions(args) => completions::run::<Cli>(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

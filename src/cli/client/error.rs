@@ -17,7 +17,7 @@ pub(crate) enum ClientError {
     #[error("{address} did not answer {api} within {after:?}")]
     TimedOut { address: String, api: ApiKey, after: Duration },
     #[error(
-        "{address} offers {api} in no version that icecore's client speaks: use a broker of Kafka 2.8 or later"
+        "the broker at {address} does not offer {api}, or in no version that this client speaks"
     )]
     NotOffered { address: String, api: ApiKey },
     #[error("{address} sent what is not Kafka's protocol: is it a broker?")]
