@@ -8,6 +8,7 @@ mod client;
 mod completions;
 mod config_check;
 mod consume;
+mod demo;
 mod log_dump;
 mod output;
 mod position;
@@ -34,6 +35,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it work in a minute: produce, tier, replay from the object store, compare.
+    Demo(demo::Args),
     /// Run a broker until it is told to stop (SIGTERM or ctrl-C).
     Serve(serve::Args),
     /// Make, list, describe, alter and delete topics.
@@ -56,6 +59,7 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Topic(args) => wait(topic::run(&args)),
         Command::Produce(args) => wait(produce::run(&args)),
