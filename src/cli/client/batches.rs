@@ -91,3 +91,72 @@ impl FetchedBatch {
             .chain(records.into_iter().flatten().map(move |record| record.map_err(bad)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Offset;
+    use crate::record::{BatchBuilder, Codec, NewRecord};
+
+    const CONTROL_BIT: i16 = 1 << 5;
+
+    /// A batch of two records as a broker sends it.
+    fn batch(base: i64, codec: Codec, flags: i16) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(codec);
+        for value in ["one", "two"] {
+            let value = Some(value.as_bytes());
+            builder.push(&NewRecord { timestamp_ms: 7, value, ..NewRecord::default() });
+        }
+        let built = builder.build().expect("build");
+        let mut header = *built.header();
+        header.base_offset = Offset::new(base);
+        header.attributes |= flags;
+        header.crc = header.checksum(built.body());
+        [&header.write()[..], built.body()].concat()
+    }
+
+    fn offsets(bytes: Vec<u8>) -> Result<Vec<i64>, ClientError> {
+        let mut offsets = Vec::new();
+        for batch in Batches::new("t-0", bytes.into()) {
+            for record in batch?.records("t-0") {
+                offsets.push(record?.offset.get());
+            }
+        }
+        Ok(offsets)
+    }
+
+    #[test]
+    fn every_codec_is_unpacked_and_markers_are_passed_over() {
+        let bytes = [
+            batch(0, Codec::None, 0),
+            batch(2, Codec::Gzip, 0),
+            batch(4, Codec::Snappy, 0),
+            batch(6, Codec::None, CONTROL_BIT),
+            batch(8, Codec::Lz4, 0),
+            batch(10, Codec::Zstd, 0),
+        ];
+        let read = offsets(bytes.concat()).expect("read");
+        assert_eq!(read, [0, 1, 2, 3, 4, 5, 8, 9, 10, 11]);
+    }
+
+    #[test]
+    fn a_cut_batch_at_the_end_is_left_for_the_next_fetch() {
+        let (first, second) = (batch(0, Codec::None, 0), batch(2, Codec::Zstd, 0));
+        for len in first.len()..first.len() + second.len() {
+            let mut bytes = [first.clone(), second.clone()].concat();
+            bytes.truncate(len);
+            assert_eq!(offsets(bytes).expect("read"), [0, 1], "{len}");
+        }
+        assert!(offsets(first[..20].to_vec()).is_err(), "nothing whole would come for ever");
+    }
+
+    #[test]
+    fn a_changed_byte_is_an_error() {
+        let right = batch(0, Codec::None, 0);
+        for at in 16..right.len() {
+            let mut wrong = right.clone();
+            wrong[at] ^= 1;
+            assert!(offsets(wrong).is_err(), "byte {at}");
+        }
+    }
+}
