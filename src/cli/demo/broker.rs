@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::{Bound, StartError};
 use crate::cli::status;
@@ -16,11 +16,11 @@ use crate::config::{BrokerConfig, Places, Sources};
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A running broker.
+/// A running broker; it ends with the value, at the latest.
 pub(super) struct DemoBroker {
     kafka: String,
     http: String,
-    stop: CancellationToken,
+    stop: DropGuard,
     running: JoinHandle<Result<(), StartError>>,
 }
 
@@ -34,7 +34,7 @@ impl DemoBroker {
         let (kafka, http) = (kafka.to_string(), http.to_string());
         let stop = CancellationToken::new();
         let running = tokio::spawn(bound.run(stop.clone()));
-        let broker = Self { kafka, http, stop, running };
+        let broker = Self { kafka, http, stop: stop.drop_guard(), running };
         broker.started().await
     }
 
@@ -63,7 +63,7 @@ impl DemoBroker {
 
     /// Ends it in order.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        self.stop.cancel();
+        drop(self.stop);
         Ok(self.running.await??)
     }
 }

@@ -36,6 +36,8 @@ const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 const SEGMENT_BYTES_MAX: u64 = 4 << 20;
 /// How often the tiers are looked at.
 const TICK: Duration = Duration::from_millis(200);
+/// How long the broker's threads may take to end.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last segments may take to sink.
 const SINK_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -57,15 +59,15 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut folder = Folder::open(args.dir.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(async {
+    let (done, interrupted) = runtime.block_on(async {
         tokio::select! {
-            done = demo(&folder, args.bytes) => done,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            done = demo(&folder, args.bytes) => (done, false),
+            _ = tokio::signal::ctrl_c() => (Err(anyhow::anyhow!("interrupted")), true),
         }
     });
-    // The broker's own threads may be in the middle of a read.
-    runtime.shutdown_background();
-    if done.is_err() {
+    // The broker's own threads may be in the middle of a write to the folder.
+    runtime.shutdown_timeout(END_TIMEOUT);
+    if done.is_err() && !interrupted {
         folder.keep();
     }
     let kept = folder.end();

@@ -23,20 +23,18 @@ impl Source {
         if !target.contains("://") {
             return Ok(Self::File(target.into()));
         }
-        let url = Url::parse(target).with_context(|| format!("{target} is no URL"))?;
-        if url.scheme() == "file" {
-            let path = url.to_file_path();
-            return path.map(Self::File).map_err(|()| anyhow::anyhow!("{target} names no file"));
+        if target.starts_with("file://") {
+            let path = Url::parse(target).ok().and_then(|url| url.to_file_path().ok());
+            return path.map(Self::File).with_context(|| format!("{target} names no file"));
         }
-        let object = url.path().trim_start_matches('/').to_owned();
-        let mut root = url;
-        root.set_path("/");
-        let mut settings = StoreSettings::new(root.as_str());
+        // An object's name is taken as it stands, as other tools show it.
+        let (root, object) = split(target).with_context(|| format!("{target} names no object"))?;
+        let mut settings = StoreSettings::new(root);
         for (name, value) in options {
             settings = settings.with_option(name.clone(), value.clone());
         }
         let store = Box::new(Store::open(settings).await?);
-        Ok(Self::Object { store, object })
+        Ok(Self::Object { store, object: object.to_owned() })
     }
 
     /// The last part of the name.
@@ -75,6 +73,14 @@ impl Source {
             Err(error) => bail!("cannot read the .{extension} beside it: {error}"),
         }
     }
+}
+
+/// `s3://bucket/` and the name of the object in it.
+fn split(target: &str) -> Option<(&str, &str)> {
+    let host_at = target.find("://")? + "://".len();
+    let slash_at = target[host_at..].find('/')? + host_at;
+    let (root, object) = target.split_at(slash_at + 1);
+    Some((root, object)).filter(|(_, object)| !object.is_empty())
 }
 
 fn read_file(path: &Path) -> io::Result<Bytes> {
