@@ -72,10 +72,24 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("icecore: {error:#}");
+            eprintln!("icecore: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes in one line; a cause that the words before it name already is not told
+/// twice.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.ends_with(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 /// Runs a tool: one thread is enough for one client.
@@ -92,5 +106,16 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(format!("{text:?} is not NAME=VALUE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("address in use").context("cannot listen: address in use");
+        assert_eq!(told(&error.context("no start")), "no start: cannot listen: address in use");
     }
 }
