@@ -95,13 +95,17 @@ pub(super) fn look(
         return Looked::Here(PartitionRead { bounds, ..PartitionRead::default() });
     }
     if from >= partition.tail_start() {
-        return match partition.log().local().read(from, max_bytes, end, min_one) {
+        match partition.log().local().read(from, max_bytes, end, min_one) {
             Ok(slice) => {
                 let slices = slice.into_iter().map(|slice| slice.slice).collect();
-                Looked::Here(PartitionRead { bounds, slices, ..PartitionRead::default() })
+                return Looked::Here(PartitionRead { bounds, slices, ..PartitionRead::default() });
             }
-            Err(error) => Looked::Here(PartitionRead::failed(read_error(&partition, &error))),
-        };
+            // Written lately, and given up to the remote tier already.
+            Err(ReadError::BelowLocal { .. }) => {}
+            Err(error) => {
+                return Looked::Here(PartitionRead::failed(read_error(&partition, &error)));
+            }
+        }
     }
     Looked::Elsewhere(ElsewhereRead { partition, bounds, from, end, max_bytes, min_one })
 }
