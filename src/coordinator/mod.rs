@@ -7,6 +7,8 @@
 
 mod ask;
 mod group;
+#[cfg(test)]
+mod group_tests;
 mod groups;
 mod load;
 mod record;
