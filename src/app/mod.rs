@@ -95,6 +95,7 @@ impl Bound {
             cluster = %started.cluster_id,
             "ready"
         );
+        release_groups(&started, &stop);
         let service = Arc::new(KafkaService(started.broker.clone()));
         let server = Server::new(service, limits(&config), metrics.sockets.clone());
         server.run("PLAINTEXT", kafka, stop).await;
@@ -111,8 +112,18 @@ impl Bound {
     }
 }
 
-/// Closes logs and manifest.
+/// At the end, members that wait for others are sent away, so that their replies still leave.
+fn release_groups(started: &start::Started, stop: &CancellationToken) {
+    let (groups, stop) = (started.groups.clone(), stop.clone());
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        groups.release();
+    });
+}
+
+/// Closes groups, logs and manifest.
 async fn end(started: &start::Started) {
+    started.groups.end().await;
     let replicas = started.replicas.clone();
     if let Err(panic) = tokio::task::spawn_blocking(move || replicas.close()).await {
         tracing::error!(%panic, "the logs were not closed in order");
