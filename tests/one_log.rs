@@ -1,12 +1,12 @@
 //! A client reads both tiers as one log.
 
-mod broker;
+mod client;
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use broker::{Connection, RunningBroker, read};
 use bytes::Bytes;
+use client::{Broker, Client};
 use icecore::record::{BatchBuilder, Codec, NewRecord, Records as BatchRecords};
 use icecore::wire::Records;
 use icecore::wire::messages::create_topics::{
@@ -25,7 +25,7 @@ const TOPIC: Cow<'static, str> = Cow::Borrowed("ice");
 const EARLIEST_LOCAL: i64 = -4;
 const RECORD_BYTES: usize = 1000;
 
-async fn create(connection: &mut Connection, settings: &[(&'static str, &'static str)]) {
+async fn create(connection: &mut Client, settings: &[(&'static str, &'static str)]) {
     let config = |(name, value): &(&'static str, &'static str)| CreatableTopicConfig {
         name: (*name).into(),
         value: Some((*value).into()),
@@ -39,8 +39,8 @@ async fn create(connection: &mut Connection, settings: &[(&'static str, &'static
     };
     let request =
         CreateTopicsRequest { topics: vec![topic], timeout_ms: 1000, ..Default::default() };
-    let answer = connection.call(7, &request).await;
-    assert_eq!(read::<CreateTopicsRequest<'_>>(&answer, 7).topics[0].error_code, 0);
+    let answer = connection.ask(7, &request).await;
+    assert_eq!(answer.topics[0].error_code, 0);
 }
 
 /// What the record at `offset` holds.
@@ -51,7 +51,7 @@ fn value(offset: i64) -> Vec<u8> {
 }
 
 /// Appends the records of `offsets` in batches of 50.
-async fn produce(connection: &mut Connection, offsets: std::ops::Range<i64>) {
+async fn produce(connection: &mut Client, offsets: std::ops::Range<i64>) {
     for first in offsets.clone().step_by(50) {
         let mut builder = BatchBuilder::new(Codec::None);
         for offset in first..(first + 50).min(offsets.end) {
@@ -70,24 +70,24 @@ async fn produce(connection: &mut Connection, offsets: std::ops::Range<i64>) {
             topic_data: vec![topic],
             ..Default::default()
         };
-        let answer = connection.call(9, &request).await;
-        let answer = &read::<ProduceRequest<'_>>(&answer, 9).responses[0].partition_responses[0];
+        let answer = connection.ask(9, &request).await;
+        let answer = &answer.responses[0].partition_responses[0];
         assert_eq!((answer.error_code, answer.base_offset), (0, first));
     }
 }
 
-async fn list_offset(connection: &mut Connection, timestamp: i64) -> i64 {
+async fn list_offset(connection: &mut Client, timestamp: i64) -> i64 {
     let partition = ListOffsetsPartition { timestamp, ..Default::default() };
     let topic = ListOffsetsTopic { name: TOPIC, partitions: vec![partition] };
     let request = ListOffsetsRequest { topics: vec![topic], ..Default::default() };
-    let answer = connection.call(8, &request).await;
-    let answer = &read::<ListOffsetsRequest<'_>>(&answer, 8).topics[0].partitions[0];
+    let answer = connection.ask(8, &request).await;
+    let answer = &answer.topics[0].partitions[0];
     assert_eq!(answer.error_code, 0);
     answer.offset
 }
 
 /// Waits until the first offset on the local disk is `wanted` or later.
-async fn wait_for_local_start(connection: &mut Connection, wanted: i64) {
+async fn wait_for_local_start(connection: &mut Client, wanted: i64) {
     let deadline = Instant::now() + SOON;
     while list_offset(connection, EARLIEST_LOCAL).await < wanted {
         assert!(Instant::now() < deadline, "local copies are freed");
@@ -96,7 +96,7 @@ async fn wait_for_local_start(connection: &mut Connection, wanted: i64) {
 }
 
 /// One fetch from `from`; the offsets and values of its records.
-async fn fetch(connection: &mut Connection, from: i64) -> Vec<(i64, Bytes)> {
+async fn fetch(connection: &mut Client, from: i64) -> Vec<(i64, Bytes)> {
     let partition =
         FetchPartition { fetch_offset: from, partition_max_bytes: 1 << 20, ..Default::default() };
     let topic = FetchTopic { topic: TOPIC, partitions: vec![partition], ..Default::default() };
@@ -108,8 +108,8 @@ async fn fetch(connection: &mut Connection, from: i64) -> Vec<(i64, Bytes)> {
         topics: vec![topic],
         ..Default::default()
     };
-    let answer = connection.call(11, &request).await;
-    let answer = &read::<FetchRequest<'_>>(&answer, 11).responses[0].partitions[0];
+    let answer = connection.ask(11, &request).await;
+    let answer = &answer.responses[0].partitions[0];
     assert_eq!(answer.error_code, 0, "offset {from} is readable");
     let Records::Inline(records) = &answer.records else { return Vec::new() };
     let (mut rest, mut found) = (Bytes::copy_from_slice(records), Vec::new());
@@ -127,7 +127,7 @@ async fn fetch(connection: &mut Connection, from: i64) -> Vec<(i64, Bytes)> {
 }
 
 /// Reads from `from` up to `end` and compares every record.
-async fn replay(connection: &mut Connection, from: i64, end: i64) {
+async fn replay(connection: &mut Client, from: i64, end: i64) {
     let (mut next, deadline) = (from, Instant::now() + SOON);
     while next < end {
         assert!(Instant::now() < deadline, "the replay comes to its end; it is at {next}");
@@ -147,8 +147,8 @@ async fn what_was_written_a_moment_ago_is_read_although_its_local_copy_is_gone_a
     let dir = tempfile::tempdir().expect("dir");
     let settings =
         [("log.retention.check.interval.ms", "50"), ("remote.log.manager.task.interval.ms", "50")];
-    let broker = RunningBroker::start(dir.path(), &settings).await;
-    let mut connection = Connection::open(broker.kafka).await;
+    let broker = Broker::start(dir.path(), &settings).await;
+    let mut connection = Client::connect(broker.address).await;
     let settings =
         [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
     create(&mut connection, &settings).await;
