@@ -1,9 +1,15 @@
 //! Developer chores, run as `cargo xtask <task>`.
 
 mod codec;
+mod components;
+mod groups;
+mod soak;
+mod test_run;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -21,11 +27,20 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Install and start what the tests need (S3, HDFS, real clients), run them all, stop it again
+    Test,
+    /// Run one end-to-end test at full length, against a real S3
+    Soak {
+        #[command(subcommand)]
+        soak: soak::Soak,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Codec { check } => codec::run(check),
+        Task::Test => test_run::run(),
+        Task::Soak { soak } => soak::run(&soak),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,4 +49,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The workspace's root.
+fn root() -> anyhow::Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace's root is the parent of xtask")
 }

@@ -16,8 +16,6 @@ mod plan;
 mod schema;
 mod types;
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result};
 
 use plan::FilePlan;
@@ -38,9 +36,7 @@ const COORDINATOR_MESSAGES: [&str; 6] = [
 
 /// Writes the codec, or with `check` compares it with what is committed.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("the workspace's root is the parent of xtask")?;
+    let root = crate::root()?;
     let work = root.join("target/codec");
     let definitions = definitions::load(&work)?;
     let files = plan_files(&definitions)?;

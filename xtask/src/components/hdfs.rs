@@ -1,0 +1,48 @@
+//! A real HDFS in one process: Hadoop's MiniDFSCluster.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::{Components, free_ports, maven};
+use crate::groups::Group;
+
+const READY: Duration = Duration::from_secs(180);
+/// NameNode, three of the DataNode, the NameNode's HTTP.
+const PORTS: u16 = 5;
+
+pub(super) fn install(components: &Components) -> Result<()> {
+    maven::install(components, "hdfs", include_str!("hdfs/pom.xml"))
+}
+
+/// A running one, empty at its start.
+pub(crate) struct Hdfs {
+    port: u16,
+    _group: Group,
+}
+
+impl Hdfs {
+    pub(crate) fn start(components: &Components) -> Result<Self> {
+        let port = free_ports(PORTS)?;
+        let folder = components.folder().join("hdfs");
+        let (state, log) = (components.folder().join("hdfs-state"), components.log("hdfs"));
+        super::remove(&state)?;
+        let source = folder.join("MiniDfs.java");
+        std::fs::write(&source, include_str!("hdfs/MiniDfs.java"))?;
+        let mut command = Command::new("java");
+        command.args(["-Xmx512m", "-cp", &maven::class_path(&folder)]).arg(&source);
+        command.arg(&state).arg(port.to_string());
+        let mut group = Group::start_logged("HDFS", &mut command, &log)?;
+        let ready = || {
+            std::fs::read_to_string(&log)
+                .is_ok_and(|text| text.lines().any(|line| line.starts_with("ready hdfs://")))
+        };
+        group.wait_until(READY, ready).with_context(|| format!("see {}", log.display()))?;
+        Ok(Self { port, _group: group })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("hdfs://127.0.0.1:{}", self.port)
+    }
+}

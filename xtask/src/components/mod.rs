@@ -1,0 +1,131 @@
+//! The real things that the tests run against, installed below `target/components`.
+//!
+//! A component is there when its stamp holds exactly the recipe that this source asks for; the
+//! stamp is written last, so an install that was cut off is done again from nothing.
+
+mod clients;
+mod hdfs;
+mod localstack;
+mod maven;
+mod tools;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+
+pub(crate) use hdfs::Hdfs;
+pub(crate) use localstack::LocalStack;
+
+use crate::groups::Group;
+
+/// Where everything lies.
+#[derive(Clone)]
+pub(crate) struct Components {
+    folder: PathBuf,
+}
+
+impl Components {
+    /// Installs what the end-to-end tests need, and HDFS when `hdfs` says so, side by side.
+    pub(crate) fn install(hdfs: bool) -> Result<Self> {
+        tools::require()?;
+        let components = Self { folder: crate::root()?.join("target/components") };
+        std::fs::create_dir_all(components.logs())?;
+        let mut installers: Vec<fn(&Components) -> Result<()>> =
+            vec![localstack::install, clients::install_python, clients::install_kafka];
+        if hdfs {
+            installers.push(hdfs::install);
+        }
+        let place = &components;
+        thread::scope(|scope| {
+            let running: Vec<_> =
+                installers.into_iter().map(|install| scope.spawn(move || install(place))).collect();
+            running.into_iter().try_for_each(|installer| {
+                installer.join().map_err(|_| anyhow!("an installer panicked"))?
+            })
+        })?;
+        Ok(components)
+    }
+
+    /// Where everything lies.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the components' logs lie.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.folder.join("logs")
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.logs().join(format!("{name}.log"))
+    }
+
+    /// Runs `install` in an empty folder `name`, unless `recipe` was installed there before.
+    fn once(
+        &self,
+        name: &str,
+        recipe: &str,
+        install: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let (folder, stamp) = (self.folder.join(name), self.folder.join(format!("{name}.stamp")));
+        if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == recipe) {
+            return Ok(());
+        }
+        println!("xtask: installing {name}");
+        for old in [&folder, &stamp] {
+            remove(old)?;
+        }
+        std::fs::create_dir_all(&folder)?;
+        install(&folder).with_context(|| {
+            format!(
+                "installing {name} (its log: {})",
+                self.log(&format!("{name}-install")).display()
+            )
+        })?;
+        Ok(std::fs::write(&stamp, recipe)?)
+    }
+
+    /// Runs one command of an install, logged.
+    fn run(&self, name: &str, command: &mut Command) -> Result<()> {
+        Group::start_logged(name, command, &self.log(&format!("{name}-install")))?.succeed()
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = match path.is_dir() {
+        true => std::fs::remove_dir_all(path),
+        false => std::fs::remove_file(path),
+    };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| path.display().to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first of `count` ports in a row that are free now. Below the range that the system gives to
+/// outgoing connections, so that none of them takes one before it is bound.
+fn free_ports(count: u16) -> Result<u16> {
+    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let first = 12_000 + u16::try_from(std::process::id() % 700)? * 10;
+    let found = (first..20_000)
+        .step_by(10)
+        .chain((12_000..first).step_by(10))
+        .find(|start| (*start..start + count).all(free));
+    found.context("no free ports between 12000 and 20000")
+}
+
+/// A virtual environment with `packages` in it.
+fn virtual_environment(components: &Components, name: &str, packages: &[&str]) -> Result<()> {
+    components.once(name, &packages.join("\n"), |folder| {
+        components.run(name, Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        ensure!(folder.join("bin/pip").exists(), "python3 -m venv made no pip");
+        let mut pip = Command::new(folder.join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(packages);
+        components.run(name, &mut pip)
+    })
+}

@@ -1,0 +1,48 @@
+//! `cargo xtask test`: every test there is, with every real thing that they need.
+//!
+//! One build: all commands name the whole workspace and all features (which are the tests' own
+//! and change nothing else), so that Cargo compiles everything once.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::components::{Components, Hdfs, LocalStack};
+use crate::groups::{Group, end_on_signal};
+
+pub(crate) fn run() -> Result<()> {
+    end_on_signal()?;
+    let start = Instant::now();
+    let components = Components::install(true)?;
+    println!("xtask: logs of the components: {}", components.logs().display());
+    phase("building the tests", cargo_test(&components)?.arg("--no-run"))?;
+    println!("xtask: comparing the message codec with Kafka's definitions");
+    crate::codec::run(true)?;
+    println!("xtask: starting LocalStack and HDFS");
+    let localstack = LocalStack::start(&components)?;
+    let hdfs = Hdfs::start(&components)?;
+    let mut tests = cargo_test(&components)?;
+    tests
+        .env("ICECORE_TEST_S3_ENDPOINT", localstack.endpoint())
+        .env("ICECORE_TEST_HDFS_URL", hdfs.url());
+    phase("running the tests", &mut tests)?;
+    println!("xtask: all tests passed in {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+/// The one way in which the tests are built and run.
+pub(crate) fn cargo_test(components: &Components) -> Result<Command> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(["test", "--locked", "--workspace", "--all-features"])
+        .current_dir(crate::root()?)
+        .env("ICECORE_E2E_COMPONENTS", components.folder());
+    Ok(command)
+}
+
+/// Runs a command to its end, and says what it is.
+pub(crate) fn phase(name: &str, command: &mut Command) -> Result<()> {
+    println!("xtask: {name}");
+    Group::start(name, command)?.succeed().with_context(|| name.to_owned())
+}
