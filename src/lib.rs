@@ -17,6 +17,7 @@ pub mod log;
 pub mod replica;
 
 pub mod cluster;
+pub mod coordinator;
 
 pub mod broker;
 

@@ -64,6 +64,7 @@ impl Bound {
     /// # Errors
     /// When it cannot start. Nothing is lost by an error here.
     pub async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
+        let (address, http_address) = self.addresses().map_err(StartError::Io)?;
         let Self { kafka, http, config } = self;
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new());
@@ -76,7 +77,6 @@ impl Bound {
             http::Limits::default(),
             http_stop.clone(),
         ));
-        let address = kafka.local_addr().map_err(StartError::Io)?;
         let started = tokio::select! {
             started = start::start(&config, address, &metrics, &observer) => started?,
             () = stop.cancelled() => return Ok(()),
@@ -87,7 +87,15 @@ impl Bound {
         sampling::start(&started.replicas, &metrics, &tasks, &upkeep_stop);
         start::finish_deletions(&started, &tasks, &upkeep_stop);
         observer.ready(started.replicas.clone());
-        tracing::info!(kafka = %address, cluster = %started.cluster_id, "ready");
+        tracing::info!(
+            kafka = %address,
+            http = %http_address,
+            data_dir = %config.data_dir().display(),
+            store = %config.store().url,
+            cluster = %started.cluster_id,
+            "ready"
+        );
+        release_groups(&started, &stop);
         let service = Arc::new(KafkaService(started.broker.clone()));
         let server = Server::new(service, limits(&config), metrics.sockets.clone());
         server.run("PLAINTEXT", kafka, stop).await;
@@ -104,8 +112,18 @@ impl Bound {
     }
 }
 
-/// Closes logs and manifest.
+/// At the end, members that wait for others are sent away, so that their replies still leave.
+fn release_groups(started: &start::Started, stop: &CancellationToken) {
+    let (groups, stop) = (started.groups.clone(), stop.clone());
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        groups.release();
+    });
+}
+
+/// Closes groups, logs and manifest.
 async fn end(started: &start::Started) {
+    started.groups.end().await;
     let replicas = started.replicas.clone();
     if let Err(panic) = tokio::task::spawn_blocking(move || replicas.close()).await {
         tracing::error!(%panic, "the logs were not closed in order");

@@ -14,6 +14,7 @@ use super::observe::Observer;
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image};
 use crate::config::BrokerConfig;
+use crate::coordinator::{Groups, GroupsParts, Rules};
 use crate::log::LogEnv;
 use crate::metadata::{BrokerNode, LiveImage, MetaStore, MetaStoreError, TopicImage};
 use crate::metrics::Metrics;
@@ -24,6 +25,8 @@ use crate::replica::{HostError, Replicas, ReplicasOptions, Upkeep, UpkeepInterva
 const STORE_RETRY: Duration = Duration::from_secs(2);
 /// How long to wait before the rest of a deleted topic is removed again.
 const ERASE_RETRY: Duration = Duration::from_secs(5);
+/// The longest text beside a committed offset; Kafka's default.
+const OFFSET_METADATA_BYTES_MAX: usize = 4096;
 /// Threads that write, at most.
 const LANES_MAX: usize = 4;
 
@@ -74,6 +77,7 @@ pub(super) struct Started {
     pub(super) cluster_id: String,
     pub(super) broker: Arc<Broker>,
     pub(super) replicas: Arc<Replicas>,
+    pub(super) groups: Arc<Groups>,
     pub(super) upkeep: Arc<Upkeep>,
     store: Arc<dyn MetaStore>,
     deleting: Vec<TopicImage>,
@@ -113,17 +117,26 @@ pub(super) async fn start(
     let image = Arc::new(LiveImage::new(image));
     let controller =
         Arc::new(Controller::new(config.clone(), image.clone(), store.clone(), replicas.clone()));
+    let groups = Groups::start(GroupsParts {
+        rules: group_rules(config),
+        image: image.clone(),
+        replicas: replicas.clone(),
+        clock: env.clock.clone(),
+        expire_every: config.offsets_retention_check_interval(),
+        growth_bytes: config.offsets_topic_segment_bytes().unsigned_abs(),
+    });
     let broker = Broker::new(Parts {
         config: config.clone(),
         image,
         controller,
         replicas: replicas.clone(),
+        groups: groups.clone(),
         store: store.clone(),
         clock: env.clock,
         metrics: metrics.clone(),
     });
     let upkeep = Upkeep::new(replicas.clone(), intervals(config));
-    Ok(Started { cluster_id, broker, replicas, upkeep, store, deleting, _claim: claim })
+    Ok(Started { cluster_id, broker, replicas, groups, upkeep, store, deleting, _claim: claim })
 }
 
 async fn cluster_id(config: &BrokerConfig, store: &dyn MetaStore) -> Result<String, StartError> {
@@ -189,6 +202,18 @@ fn tiering_config(config: &BrokerConfig, cluster_id: &str) -> TieringConfig {
     tiering.downloads_max = config.reader_threads();
     tiering.uploads_max = config.copier_threads();
     tiering
+}
+
+fn group_rules(config: &BrokerConfig) -> Rules {
+    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    Rules {
+        initial_delay_ms: millis(config.group_initial_rebalance_delay()),
+        session_timeout_min_ms: millis(config.group_min_session_timeout()),
+        session_timeout_max_ms: millis(config.group_max_session_timeout()),
+        members_max: config.group_max_size(),
+        offset_metadata_bytes_max: OFFSET_METADATA_BYTES_MAX,
+        offsets_retention_ms: config.offsets_retention_minutes().saturating_mul(60_000),
+    }
 }
 
 fn intervals(config: &BrokerConfig) -> UpkeepIntervals {

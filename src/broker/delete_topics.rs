@@ -49,7 +49,10 @@ async fn delete(broker: &Broker, state: &DeleteTopicState<'_>) -> DeletableTopic
         return answer(name, state.topic_id, Some(error));
     }
     match broker.controller.delete_topic(&topic).await {
-        Ok(deleted) => answer(Some(deleted.name.to_string()), deleted.id, None),
+        Ok(deleted) => {
+            broker.groups.topic_deleted(&deleted).await;
+            answer(Some(deleted.name.to_string()), deleted.id, None)
+        }
         Err(error) => {
             let code = match &error {
                 DeleteTopicError::UnknownName(_) => ErrorCode::UnknownTopicOrPartition,

@@ -1,17 +1,18 @@
 //! From a frame to the file that answers it.
 //!
-//! Requests of one connection are started in order. Produce and fetch (and joins of groups) go on
-//! beside later requests; everything else is finished before the next request is started, as a
+//! Requests of one connection are started in order. Produce and fetch, and what
+//! waits for a group or its records, go on beside later requests; everything else is finished before the next request is started, as a
 //! client that does not wait for replies expects.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::{
-    Broker, Call, alter_configs, api_versions, create_partitions, create_topics, delete_records,
-    delete_topics, describe_cluster, describe_configs, describe_log_dirs,
-    describe_topic_partitions, fetch, find_coordinator, init_producer_id, list_offsets, metadata,
-    offset_for_leader_epoch, produce, served,
+    Broker, Call, alter_configs, api_versions, create_partitions, create_topics, delete_groups,
+    delete_records, delete_topics, describe_cluster, describe_configs, describe_groups,
+    describe_log_dirs, describe_topic_partitions, fetch, find_coordinator, heartbeat,
+    init_producer_id, join_group, leave_group, list_groups, list_offsets, metadata, offset_commit,
+    offset_delete, offset_fetch, offset_for_leader_epoch, produce, served, sync_group,
 };
 use crate::wire::exchange::{CloseReason, Reply, RequestFrame, Service, Started};
 use crate::wire::messages::api::ApiKey;
@@ -48,6 +49,16 @@ impl Broker {
         match call.api {
             ApiKey::Produce => produce::start(self, call).await,
             ApiKey::Fetch => fetch::start(self, call),
+            ApiKey::JoinGroup => join_group::start(self, call).await,
+            ApiKey::SyncGroup => sync_group::start(self, call).await,
+            ApiKey::OffsetCommit => offset_commit::start(self, call).await,
+            ApiKey::OffsetFetch
+            | ApiKey::Heartbeat
+            | ApiKey::LeaveGroup
+            | ApiKey::DescribeGroups
+            | ApiKey::ListGroups
+            | ApiKey::DeleteGroups
+            | ApiKey::OffsetDelete => self.answer_of_groups(&call).await.map(Started::Ready),
             _ => self.answer(&call).await.map(Started::Ready),
         }
     }
@@ -92,6 +103,26 @@ impl Broker {
                 call.reply(&describe_topic_partitions::handle(self, &call.body()?))
             }
             // `served` lists what is routed; a key that it lists and this does not is our mistake.
+            api => return Err(CloseReason::UnknownApi { key: api.as_i16() }),
+        })
+    }
+}
+
+impl Broker {
+    /// What groups answer at once.
+    async fn answer_of_groups(&self, call: &Call) -> Result<Reply, CloseReason> {
+        Ok(match call.api {
+            ApiKey::OffsetFetch => {
+                call.reply(&offset_fetch::handle(self, call, call.body()?).await)
+            }
+            ApiKey::Heartbeat => call.reply(&heartbeat::handle(self, call.body()?).await),
+            ApiKey::LeaveGroup => call.reply(&leave_group::handle(self, call, call.body()?).await),
+            ApiKey::DescribeGroups => {
+                call.reply(&describe_groups::handle(self, call, call.body()?).await)
+            }
+            ApiKey::ListGroups => call.reply(&list_groups::handle(self, call.body()?).await),
+            ApiKey::DeleteGroups => call.reply(&delete_groups::handle(self, call.body()?).await),
+            ApiKey::OffsetDelete => call.reply(&offset_delete::handle(self, call.body()?).await),
             api => return Err(CloseReason::UnknownApi { key: api.as_i16() }),
         })
     }

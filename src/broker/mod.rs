@@ -6,28 +6,40 @@ mod api_versions;
 mod call;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_topic_partitions;
 mod dispatch;
 mod fetch;
 mod find_coordinator;
+mod group_ids;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod offsets_topic;
 mod produce;
 mod producer_ids;
 mod served;
+mod sync_group;
 
 use std::sync::Arc;
 
 use crate::cluster::Controller;
 use crate::config::BrokerConfig;
+use crate::coordinator::Groups;
 use crate::env::Clock;
 use crate::metadata::{ClusterImage, LiveImage, MetaStore};
 use crate::metrics::Metrics;
@@ -50,6 +62,8 @@ pub struct Parts {
     pub controller: Arc<Controller>,
     /// The partitions hosted here.
     pub replicas: Arc<Replicas>,
+    /// The consumer groups.
+    pub groups: Arc<Groups>,
     /// Where producer ids come from.
     pub store: Arc<dyn MetaStore>,
     /// The time of day.
@@ -64,6 +78,7 @@ pub struct Broker {
     image: Arc<LiveImage>,
     controller: Arc<Controller>,
     replicas: Arc<Replicas>,
+    groups: Arc<Groups>,
     sessions: Sessions,
     producer_ids: ProducerIds,
     clock: Arc<dyn Clock>,
@@ -73,7 +88,7 @@ pub struct Broker {
 impl Broker {
     /// Puts a broker together.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, image, controller, replicas, store, clock, metrics } = parts;
+        let Parts { config, image, controller, replicas, groups, store, clock, metrics } = parts;
         let sessions = Sessions::new(config.fetch_session_slots());
         let producer_ids = ProducerIds::new(store);
         Arc::new(Self {
@@ -81,6 +96,7 @@ impl Broker {
             image,
             controller,
             replicas,
+            groups,
             sessions,
             producer_ids,
             clock,

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Broker;
 use crate::cluster::{CreateTopic, CreateTopicError};
+use crate::coordinator::OFFSETS_TOPIC;
 use crate::wire::ErrorCode;
-
-/// The topic that keeps groups and their offsets.
-pub(super) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 impl Broker {
     /// Makes sure that the topic is there.

@@ -1,6 +1,25 @@
-//! The command line: what people and scripts type.
+//! The command line: what people and scripts type. One file or folder for each command.
+//!
+//! The process ends with 0 when done, 1 when something failed, 2 when the command was not
+//! understood.
 
+mod broker_address;
+mod client;
+mod completions;
+mod config_check;
+mod consume;
+mod demo;
+mod log_dump;
+mod output;
+mod position;
+mod produce;
+mod record_line;
 mod serve;
+mod sources;
+mod status;
+mod table;
+mod tier;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -16,21 +35,87 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it work in a minute: produce, tier, replay from the object store, compare.
+    Demo(demo::Args),
     /// Run a broker until it is told to stop (SIGTERM or ctrl-C).
     Serve(serve::Args),
+    /// Make, list, describe, alter and delete topics.
+    Topic(topic::Args),
+    /// Write lines to a topic, a record each.
+    Produce(produce::Args),
+    /// Read a topic's records from either tier.
+    Consume(consume::Args),
+    /// Show where each partition's bytes lie.
+    Tier(tier::Args),
+    /// Look into the files of a partition and the objects of the bucket.
+    Log(log_dump::Args),
+    /// Check a configuration.
+    Config(config_check::Args),
+    /// Write a completion script for a shell.
+    Completions(completions::Args),
 }
 
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Topic(args) => wait(topic::run(&args)),
+        Command::Produce(args) => wait(produce::run(&args)),
+        Command::Consume(args) => wait(consume::run(&args)),
+        Command::Tier(args) => wait(tier::run(&args)),
+        Command::Log(args) => wait(log_dump::run(&args)),
+        Command::Config(args) => config_check::run(&args),
+        Command::Completions(args) => completions::run::<Cli>(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("icecore: {error:#}");
+            eprintln!("icecore: {}", told(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error and its causes in one line; a cause that the words before it name already is not told
+/// twice.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.ends_with(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
+}
+
+/// Runs a tool: one thread is enough for one client.
+fn wait(tool: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(tool);
+    // A read that hangs must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+/// Reads `NAME=VALUE`.
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not NAME=VALUE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("address in use").context("cannot listen: address in use");
+        assert_eq!(told(&error.context("no start")), "no start: cannot listen: address in use");
     }
 }

@@ -1,5 +1,6 @@
 //! `icecore serve`.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -8,8 +9,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use super::sources::SourceArgs;
 use crate::app::Bound;
-use crate::config::{BrokerConfig, Places, Sources};
+use crate::config::BrokerConfig;
+
+/// Migrations that go well are no news.
+const FILTER: &str = "info,refinery_core=warn";
 
 /// Flags win over the environment, the environment over the file.
 #[derive(Debug, Parser)]
@@ -17,60 +22,18 @@ pub(super) struct Args {
     /// The configuration file. Default: ./icecore.toml, if it is there.
     #[arg(long, value_name = "FILE", env = "ICECORE_CONFIG")]
     config: Option<PathBuf>,
-    /// Where everything local lies. Default: ./icecore-data
-    #[arg(long, value_name = "DIR", env = "ICECORE_DATA_DIR")]
-    data_dir: Option<PathBuf>,
-    /// The address of the Kafka listener. Default: 127.0.0.1:9092
-    #[arg(long, value_name = "HOST:PORT", env = "ICECORE_LISTEN")]
-    listen: Option<String>,
-    /// The address that clients are told. Default: the listener's
-    #[arg(long, value_name = "HOST:PORT", env = "ICECORE_ADVERTISE")]
-    advertise: Option<String>,
-    /// The address of metrics, health and status. Default: 127.0.0.1:9600
-    #[arg(long, value_name = "HOST:PORT", env = "ICECORE_HTTP")]
-    http: Option<String>,
-    /// Where sealed segments go: file:///path, s3://bucket/prefix, hdfs://host:port/path, ..., or
-    /// the name of a store in the configuration file. Default: file://<data-dir>/store
-    #[arg(long, value_name = "URL", env = "ICECORE_STORE")]
-    store: Option<String>,
-    /// Any setting by its name, such as num.partitions=4; may be given many times.
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
-    settings: Vec<(String, String)>,
-}
-
-fn name_and_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(format!("{text:?} is not NAME=VALUE")),
-    }
-}
-
-impl Args {
-    fn sources(&self) -> Sources {
-        Sources {
-            file: self.config.clone(),
-            places: Places {
-                data_dir: self.data_dir.clone(),
-                listen: self.listen.clone(),
-                advertise: self.advertise.clone(),
-                http: self.http.clone(),
-                store: self.store.clone(),
-            },
-            settings: self.settings.clone(),
-        }
-    }
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     start_log();
-    let config = BrokerConfig::load(&args.sources())?;
+    let config = BrokerConfig::load(&args.sources.with_file(args.config.clone()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         let bound = Bound::bind(config).await?;
-        let (kafka, http) = bound.addresses()?;
-        tracing::info!(%kafka, %http, "listening");
         bound.run(stop).await.context("the broker did not start")
     });
     // A read from a store that hangs must not hold up the end: everything is closed already.
@@ -91,9 +54,13 @@ fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Logs to standard error; `ICECORE_LOG` filters as `RUST_LOG` does elsewhere.
+/// Logs to standard error; `ICECORE_LOG` filters as `RUST_LOG` does elsewhere. Colours are for
+/// people who look, not for files.
 fn start_log() {
-    let filter = EnvFilter::try_from_env("ICECORE_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,icecore_tiering=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_env("ICECORE_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -120,6 +120,13 @@ impl BrokerConfig {
                 problems.push(Problem::Conflict(text));
             }
         }
+        if !self.store.url.contains("://") {
+            let text = format!(
+                "store is {:?}: give a URL, or the name of a table under [stores] that has one",
+                self.store.url
+            );
+            problems.push(Problem::Conflict(text));
+        }
         if self.number("group.min.session.timeout.ms") > self.number("group.max.session.timeout.ms")
         {
             let text = "group.min.session.timeout.ms is larger than group.max.session.timeout.ms";
@@ -400,6 +407,14 @@ mod tests {
         assert_eq!(config.number("log.segment.bytes"), 2 << 20);
         assert_eq!(config.store().url, "s3://b");
         assert_eq!(config.store().options["endpoint"], "e");
+    }
+
+    #[test]
+    fn a_store_that_is_neither_a_url_nor_a_table_is_refused() {
+        let places = Places { store: Some("main".into()), ..Places::default() };
+        let error = BrokerConfig::load(&Sources { places, ..Sources::default() });
+        let error = error.expect_err("refused").to_string();
+        assert!(error.contains("store is \"main\": give a URL"), "{error}");
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         Long,
         "9223372036854775807",
         AtLeast(0),
-        "A write is synced after so long, whatever acks the producer asked for.",
+        "Accepted; has no effect yet. acks=all is synced before it is answered.",
     ),
     Setting::new(
         "log.flush.offset.checkpoint.interval.ms",

@@ -8,6 +8,8 @@ mod entry;
 mod error;
 mod file;
 mod setting;
+#[cfg(test)]
+mod table_test;
 mod topic;
 mod topic_settings;
 mod value;

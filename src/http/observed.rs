@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use futures::future::BoxFuture;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Whatever can be looked at.
 pub trait Observed: Send + Sync + 'static {
@@ -21,7 +21,7 @@ pub trait Observed: Send + Sync + 'static {
 pub type ObserveError = Box<dyn Error + Send + Sync>;
 
 /// Where the bytes of one partition lie. Scripts rely on the names of the fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionStatus {
     /// The topic's name.
     pub topic: String,
@@ -48,7 +48,7 @@ pub struct PartitionStatus {
 }
 
 /// How much of a partition is somewhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TierStatus {
     /// Number of segments.
     pub segments: u64,

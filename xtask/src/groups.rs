@@ -81,6 +81,18 @@ impl Group {
         Ok(())
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once, as a crash does.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        kill_process_group(self.pid, Signal::KILL)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     fn reap_within(&mut self, patience: Duration) -> Option<ExitStatus> {
         let start = Instant::now();
         loop {

@@ -1,5 +1,6 @@
 //! Developer chores, run as `cargo xtask <task>`.
 
+mod bench;
 mod codec;
 mod components;
 mod groups;
@@ -29,6 +30,8 @@ enum Task {
     },
     /// Install and start what the tests need (S3, HDFS, real clients), run them all, stop it again
     Test,
+    /// Measure icecore beside Apache Kafka with the same client, in turn
+    Bench(bench::Bench),
     /// Run one end-to-end test at full length, against a real S3
     Soak {
         #[command(subcommand)]
@@ -39,6 +42,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Codec { check } => codec::run(check),
+        Task::Bench(bench) => bench::run(&bench),
         Task::Test => test_run::run(),
         Task::Soak { soak } => soak::run(&soak),
     };

@@ -100,7 +100,7 @@ pub(super) fn look(
                 let slices = slice.into_iter().map(|slice| slice.slice).collect();
                 return Looked::Here(PartitionRead { bounds, slices, ..PartitionRead::default() });
             }
-            // Written lately, and its local copy is gone already: the bound of the disk is small.
+            // Written lately, and given up to the remote tier already.
             Err(ReadError::BelowLocal { .. }) => {}
             Err(error) => {
                 return Looked::Here(PartitionRead::failed(read_error(&partition, &error)));

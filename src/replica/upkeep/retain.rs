@@ -80,9 +80,16 @@ async fn delete_old(
 ) -> Result<(), Error> {
     let config = partition.config();
     let policy = Policy { ms: config.retention_ms(), bytes: config.retention_bytes() };
-    let Some(until) = due(partition, policy, now_ms) else { return Ok(()) };
-    replicas.move_log_start(partition, until).await?;
-    remove(partition, until).await
+    if let Some(until) = due(partition, policy, now_ms) {
+        replicas.move_log_start(partition, until).await?;
+    }
+    // Whatever the policy: nobody can read what lies below the log start any more.
+    let log = partition.log().local();
+    let start = log.log_start();
+    if log.sealed().first().is_some_and(|oldest| oldest.end() <= start) {
+        remove(partition, start).await?;
+    }
+    Ok(())
 }
 
 /// Frees the disk of what the remote tier holds, and of what is deleted in both.

@@ -5,6 +5,7 @@
 
 mod clients;
 mod hdfs;
+mod librdkafka;
 mod localstack;
 mod maven;
 mod tools;
@@ -17,6 +18,7 @@ use std::thread;
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 pub(crate) use hdfs::Hdfs;
+pub(crate) use librdkafka::performance_tool;
 pub(crate) use localstack::LocalStack;
 
 use crate::groups::Group;
@@ -49,6 +51,16 @@ impl Components {
         Ok(components)
     }
 
+    /// Installs what the benchmarks need: Kafka and librdkafka's load generator.
+    pub(crate) fn install_for_benchmarks() -> Result<Self> {
+        tools::require()?;
+        let components = Self { folder: crate::root()?.join("target/components") };
+        std::fs::create_dir_all(components.logs())?;
+        clients::install_kafka(&components)?;
+        librdkafka::install(&components)?;
+        Ok(components)
+    }
+
     /// Where everything lies.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
@@ -59,7 +71,7 @@ impl Components {
         self.folder.join("logs")
     }
 
-    fn log(&self, name: &str) -> PathBuf {
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.logs().join(format!("{name}.log"))
     }
 
@@ -94,7 +106,7 @@ impl Components {
     }
 }
 
-fn remove(path: &Path) -> Result<()> {
+pub(crate) fn remove(path: &Path) -> Result<()> {
     let removed = match path.is_dir() {
         true => std::fs::remove_dir_all(path),
         false => std::fs::remove_file(path),
@@ -109,7 +121,7 @@ fn remove(path: &Path) -> Result<()> {
 
 /// The first of `count` ports in a row that are free now. Below the range that the system gives to
 /// outgoing connections, so that none of them takes one before it is bound.
-fn free_ports(count: u16) -> Result<u16> {
+pub(crate) fn free_ports(count: u16) -> Result<u16> {
     let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     let first = 12_000 + u16::try_from(std::process::id() % 700)? * 10;
     let found = (first..20_000)

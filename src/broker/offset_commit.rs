@@ -1,0 +1,131 @@
+//! OffsetCommit: answered when the offsets are on stable storage.
+
+use super::group_ids::{check, member};
+use super::{Broker, Call};
+use crate::coordinator::{CommitAsk, CommitPartition, CommitTopic};
+use crate::metadata::ClusterImage;
+use crate::model::TopicId;
+use crate::wire::ErrorCode;
+use crate::wire::exchange::{CloseReason, Started};
+use crate::wire::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+
+/// From this version on topics have ids in the place of names.
+const TOPIC_IDS_FROM: i16 = 10;
+/// From this version on a group that is not there is told from a generation that is over.
+const NO_GROUP_FROM: i16 = 9;
+
+/// A topic of the request: its partitions, and whether they are to be kept.
+struct Wanted {
+    name: String,
+    topic_id: TopicId,
+    partitions: Vec<i32>,
+    refused: Option<ErrorCode>,
+}
+
+pub(super) async fn start(broker: &Broker, call: Call) -> Result<Started, CloseReason> {
+    let request: OffsetCommitRequest<'_> = call.body()?;
+    let image = broker.image.load();
+    let topics = request.topics.iter();
+    let (wanted, kept): (Vec<_>, Vec<_>) =
+        topics.map(|topic| find(&image, call.version, topic)).unzip();
+    let kept: Vec<CommitTopic> = kept.into_iter().flatten().collect();
+    let asked = match check(&request.group_id) {
+        Err(code) => Err(code),
+        // Nothing is left to keep: the group need not be asked.
+        Ok(()) if kept.is_empty() => {
+            drop(request);
+            return Ok(Started::Ready(call.reply(&answer(wanted, Ok(Vec::new())))));
+        }
+        Ok(()) => {
+            let ask = ask(&call, &request, kept);
+            broker.groups.commit(request.group_id.clone().into_owned(), ask).await
+        }
+    };
+    drop(request);
+    let pending = match asked {
+        Ok(pending) => pending,
+        Err(code) => return Ok(Started::Ready(call.reply(&answer(wanted, Err(code))))),
+    };
+    Ok(Started::Pending(Box::pin(async move {
+        let committed = pending.wait().await.flatten();
+        call.reply(&answer(wanted, committed))
+    })))
+}
+
+fn find(
+    image: &ClusterImage,
+    version: i16,
+    asked: &OffsetCommitRequestTopic<'_>,
+) -> (Wanted, Option<CommitTopic>) {
+    let found = if version >= TOPIC_IDS_FROM {
+        image.topic_by_id(asked.topic_id).ok_or(ErrorCode::UnknownTopicId)
+    } else {
+        image.topic(&asked.name).ok_or(ErrorCode::UnknownTopicOrPartition)
+    };
+    let wanted = Wanted {
+        name: asked.name.to_string(),
+        topic_id: asked.topic_id,
+        partitions: asked.partitions.iter().map(|partition| partition.partition_index).collect(),
+        refused: found.as_ref().err().copied(),
+    };
+    let kept = found.ok().map(|topic| CommitTopic {
+        name: topic.name.to_string(),
+        topic_id: topic.id,
+        partitions: asked.partitions.iter().map(partition).collect(),
+    });
+    (wanted, kept)
+}
+
+fn partition(asked: &OffsetCommitRequestPartition<'_>) -> CommitPartition {
+    CommitPartition {
+        partition: asked.partition_index,
+        offset: asked.committed_offset,
+        leader_epoch: asked.committed_leader_epoch,
+        metadata: asked.committed_metadata.clone().unwrap_or_default().into_owned(),
+    }
+}
+
+fn ask(call: &Call, request: &OffsetCommitRequest<'_>, topics: Vec<CommitTopic>) -> CommitAsk {
+    CommitAsk {
+        member: member(&request.member_id, request.group_instance_id.as_deref()),
+        generation: request.generation_id_or_member_epoch,
+        no_group: if call.version >= NO_GROUP_FROM {
+            ErrorCode::GroupIdNotFound
+        } else {
+            ErrorCode::IllegalGeneration
+        },
+        retention_ms: Some(request.retention_time_ms).filter(|ms| *ms != -1),
+        topics,
+    }
+}
+
+fn answer(
+    wanted: Vec<Wanted>,
+    committed: Result<Vec<Vec<ErrorCode>>, ErrorCode>,
+) -> OffsetCommitResponse<'static> {
+    let (mut kept, failed) = match committed {
+        Ok(codes) => (codes.into_iter(), ErrorCode::None),
+        Err(code) => (Vec::new().into_iter(), code),
+    };
+    let topics = wanted.into_iter().map(|topic| {
+        let codes = match topic.refused {
+            Some(code) => vec![code; topic.partitions.len()],
+            None => kept.next().unwrap_or_else(|| vec![failed; topic.partitions.len()]),
+        };
+        let partitions = topic.partitions.iter().zip(codes);
+        OffsetCommitResponseTopic {
+            name: topic.name.into(),
+            topic_id: topic.topic_id,
+            partitions: partitions
+                .map(|(number, code)| OffsetCommitResponsePartition {
+                    partition_index: *number,
+                    error_code: code.as_i16(),
+                })
+                .collect(),
+        }
+    });
+    OffsetCommitResponse { topics: topics.collect(), ..Default::default() }
+}

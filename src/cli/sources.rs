@@ -1,0 +1,47 @@
+//! What `serve` and `config check` take their settings from.
+
+use std::path::PathBuf;
+
+use crate::config::{Places, Sources};
+
+/// Flags win over the environment, the environment over the file.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct SourceArgs {
+    /// Where everything local lies. Default: ./icecore-data
+    #[arg(long, value_name = "DIR", env = "ICECORE_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// The address of the Kafka listener. Default: 127.0.0.1:9092
+    #[arg(long, value_name = "HOST:PORT", env = "ICECORE_LISTEN")]
+    listen: Option<String>,
+    /// The address that clients are told. Default: the listener's
+    #[arg(long, value_name = "HOST:PORT", env = "ICECORE_ADVERTISE")]
+    advertise: Option<String>,
+    /// The address of metrics, health and status. Default: 127.0.0.1:9600
+    #[arg(long, value_name = "HOST:PORT", env = "ICECORE_HTTP")]
+    http: Option<String>,
+    /// Where sealed segments go: file:///path, s3://bucket/prefix, hdfs://host:port/path, ..., or
+    /// the name of a store in the configuration file. Default: file://<data-dir>/store
+    #[arg(long, value_name = "URL", env = "ICECORE_STORE")]
+    store: Option<String>,
+    /// Any setting by its name, such as num.partitions=4; may be given many times. `icecore config
+    /// check` shows them all.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::name_and_value)]
+    settings: Vec<(String, String)>,
+}
+
+impl SourceArgs {
+    /// These with a file.
+    pub(super) fn with_file(&self, file: Option<PathBuf>) -> Sources {
+        Sources {
+            file,
+            places: Places {
+                data_dir: self.data_dir.clone(),
+                listen: self.listen.clone(),
+                advertise: self.advertise.clone(),
+                http: self.http.clone(),
+                store: self.store.clone(),
+            },
+            settings: self.settings.clone(),
+        }
+    }
+}

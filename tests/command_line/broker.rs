@@ -1,0 +1,133 @@
+//! A broker for one test.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything here may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `icecore serve`; it ends with the value.
+pub(crate) struct Broker {
+    child: Child,
+    kafka: String,
+    http: String,
+    dir: tempfile::TempDir,
+}
+
+impl Broker {
+    /// Starts one with these settings, and waits until it is ready.
+    pub(crate) fn start(settings: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
+        command.current_dir(dir.path()).args(["serve", "--data-dir", "data"]);
+        command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("spawn");
+        let mut log = BufReader::new(child.stderr.take().expect("stderr")).lines();
+        let ready = log
+            .by_ref()
+            .map_while(Result::ok)
+            .find(|line| line.contains(" ready "))
+            .expect("a broker that gets ready");
+        let field = |name: &str| {
+            let word = ready.split_whitespace().find_map(|word| word.strip_prefix(name));
+            word.expect("a field of the ready line").to_owned()
+        };
+        let (kafka, http) = (field("kafka="), field("http="));
+        std::thread::spawn(move || log.map_while(Result::ok).for_each(|line| println!("{line}")));
+        Self { child, kafka, http, dir }
+    }
+
+    /// A command that talks to it.
+    pub(crate) fn command(&self, words: &str) -> assert_cmd::Command {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_icecore"));
+        command.args(words.split_whitespace()).current_dir(self.dir.path()).timeout(PATIENCE);
+        command.env("ICECORE_BROKER", &self.kafka).env("ICECORE_HTTP", &self.http);
+        command
+    }
+
+    /// The same without a wrapper, for a test that talks to it while it runs.
+    pub(crate) fn spawn(&self, words: &str) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
+        command.args(words.split_whitespace()).env("ICECORE_BROKER", &self.kafka);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn")
+    }
+
+    /// Runs a command that succeeds; what it wrote.
+    pub(crate) fn run(&self, words: &str) -> String {
+        text(&self.command(words).assert().success().get_output().stdout)
+    }
+
+    /// Runs a command that fails with code 1; why.
+    pub(crate) fn refused(&self, words: &str) -> String {
+        text(&self.command(words).assert().code(1).get_output().stderr)
+    }
+
+    /// Produces these lines.
+    pub(crate) fn produce(&self, words: &str, lines: &str) {
+        self.command(&format!("produce {words}")).write_stdin(lines).assert().success();
+    }
+
+    /// The JSON that a command writes.
+    pub(crate) fn json(&self, words: &str) -> serde_json::Value {
+        serde_json::from_str(&self.run(&format!("{words} --output json"))).expect("json")
+    }
+
+    /// The folder of a partition's log.
+    pub(crate) fn log_dir(&self, partition: &str) -> PathBuf {
+        self.dir.path().join("data/log").join(partition)
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.dir.path().join("data/store")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        interrupt(&self.child, Signal::TERM);
+        drop(self.child.wait());
+    }
+}
+
+/// Sends a signal to a child that was not waited for yet.
+pub(crate) fn interrupt(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a process id"), signal).expect("kill");
+}
+
+/// Asks until the answer is there.
+pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come");
+        std::thread::yield_now();
+    }
+}
+
+/// All files below a folder whose name ends so, by name.
+pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("folder") {
+        let path = entry.expect("entry").path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.to_string_lossy().ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,67 @@
+//! `icecore config check`, and what `icecore serve` makes of wrong settings.
+
+use std::fs;
+
+use serde_json::Value;
+
+fn icecore(words: &str) -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_icecore"));
+    command.args(words.split_whitespace());
+    command
+}
+
+fn told(done: &assert_cmd::assert::Assert) -> String {
+    String::from_utf8_lossy(&done.get_output().stderr).into_owned()
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_file_is_told_at_once() {
+    let dir = tempfile::tempdir().expect("dir");
+    let file =
+        "listen = \"nowhere\"\n[settings]\n\"num.partition\" = 4\n\"log.segment.bytes\" = 5\n";
+    fs::write(dir.path().join("bad.toml"), file).expect("write");
+    let mut check = icecore("config check bad.toml");
+    let done = check.current_dir(dir.path()).assert().code(1);
+    for expected in [
+        "unknown setting num.partition, did you mean num.partitions?",
+        "invalid value 5 for log.segment.bytes: at least 1048576",
+        "give HOST:PORT",
+        "3 things are wrong",
+    ] {
+        assert!(told(&done).contains(expected), "{}", told(&done));
+    }
+    let done = icecore("config check nowhere.toml").current_dir(dir.path()).assert().code(1);
+    assert!(told(&done).contains("cannot read nowhere.toml"), "{}", told(&done));
+}
+
+#[test]
+fn effective_settings_are_shown_with_where_they_come_from() {
+    let dir = tempfile::tempdir().expect("dir");
+    let file = "data-dir = \"here\"\n[settings]\n\"num.partitions\" = 4\n\"log.segment.bytes\" = \"2MiB\"\n";
+    fs::write(dir.path().join("icecore.toml"), file).expect("write");
+    let mut check = icecore("config check --set num.partitions=5 --output json");
+    let done = check.current_dir(dir.path()).env("ICECORE_HTTP", "127.0.0.1:1").assert().success();
+    let shown: Value = serde_json::from_slice(&done.get_output().stdout).expect("json");
+    let of = |name: &str| {
+        let all = shown["settings"].as_array().expect("array");
+        let found = all.iter().find(|setting| setting["name"] == name).expect("a setting");
+        (found["value"].as_str().unwrap_or_default(), found["source"].as_str().expect("a source"))
+    };
+    assert_eq!(of("num.partitions"), ("5", "flag"));
+    assert_eq!(of("log.segment.bytes"), ("2097152", "file"));
+    assert_eq!(of("data-dir"), ("here", "file"));
+    assert_eq!(of("http"), ("127.0.0.1:1", "flag or environment"));
+    assert_eq!(of("listen"), ("127.0.0.1:9092", "default"));
+    assert_eq!(of("message.max.bytes").1, "default");
+}
+
+#[test]
+fn a_broker_does_not_start_with_a_setting_that_it_does_not_know() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut serve =
+        icecore("serve --listen 127.0.0.1:0 --http 127.0.0.1:0 --set log.segment.byte=1");
+    let done = serve.current_dir(dir.path()).assert().code(1);
+    let expected = "unknown setting log.segment.byte, did you mean log.segment.bytes?";
+    assert!(told(&done).contains(expected), "{}", told(&done));
+    assert!(!dir.path().join("icecore-data").exists(), "nothing is made before");
+}

@@ -1,0 +1,10 @@
+//! The command line as people and scripts use it: the real binary against a real broker, which
+//! the same binary runs on free ports over a folder of its own.
+
+mod broker;
+mod config;
+mod demo;
+mod dump;
+mod records;
+mod tiers;
+mod topics;

@@ -1,0 +1,162 @@
+//! A client reads both tiers as one log.
+
+mod client;
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use client::{Broker, Client};
+use icecore::record::{BatchBuilder, Codec, NewRecord, Records as BatchRecords};
+use icecore::wire::Records;
+use icecore::wire::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
+use icecore::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use icecore::wire::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
+use icecore::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+
+/// No test waits longer for what must happen.
+const SOON: Duration = Duration::from_secs(60);
+const TOPIC: Cow<'static, str> = Cow::Borrowed("ice");
+/// The first offset on the local disk (KIP-405).
+const EARLIEST_LOCAL: i64 = -4;
+const RECORD_BYTES: usize = 1000;
+
+async fn create(connection: &mut Client, settings: &[(&'static str, &'static str)]) {
+    let config = |(name, value): &(&'static str, &'static str)| CreatableTopicConfig {
+        name: (*name).into(),
+        value: Some((*value).into()),
+    };
+    let topic = CreatableTopic {
+        name: TOPIC,
+        num_partitions: 1,
+        replication_factor: 1,
+        configs: settings.iter().map(config).collect(),
+        ..Default::default()
+    };
+    let request =
+        CreateTopicsRequest { topics: vec![topic], timeout_ms: 1000, ..Default::default() };
+    let answer = connection.ask(7, &request).await;
+    assert_eq!(answer.topics[0].error_code, 0);
+}
+
+/// What the record at `offset` holds.
+fn value(offset: i64) -> Vec<u8> {
+    let mut value = offset.to_be_bytes().to_vec();
+    value.resize(RECORD_BYTES, offset.to_be_bytes()[7]);
+    value
+}
+
+/// Appends the records of `offsets` in batches of 50.
+async fn produce(connection: &mut Client, offsets: std::ops::Range<i64>) {
+    for first in offsets.clone().step_by(50) {
+        let mut builder = BatchBuilder::new(Codec::None);
+        for offset in first..(first + 50).min(offsets.end) {
+            let value = value(offset);
+            let record =
+                NewRecord { timestamp_ms: offset, value: Some(&value), ..Default::default() };
+            builder.push(&record);
+        }
+        let batch = builder.build().expect("batch");
+        let data = PartitionProduceData { index: 0, records: Some(batch.bytes()) };
+        let topic =
+            TopicProduceData { name: TOPIC, partition_data: vec![data], ..Default::default() };
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 10_000,
+            topic_data: vec![topic],
+            ..Default::default()
+        };
+        let answer = connection.ask(9, &request).await;
+        let answer = &answer.responses[0].partition_responses[0];
+        assert_eq!((answer.error_code, answer.base_offset), (0, first));
+    }
+}
+
+async fn list_offset(connection: &mut Client, timestamp: i64) -> i64 {
+    let partition = ListOffsetsPartition { timestamp, ..Default::default() };
+    let topic = ListOffsetsTopic { name: TOPIC, partitions: vec![partition] };
+    let request = ListOffsetsRequest { topics: vec![topic], ..Default::default() };
+    let answer = connection.ask(8, &request).await;
+    let answer = &answer.topics[0].partitions[0];
+    assert_eq!(answer.error_code, 0);
+    answer.offset
+}
+
+/// Waits until the first offset on the local disk is `wanted` or later.
+async fn wait_for_local_start(connection: &mut Client, wanted: i64) {
+    let deadline = Instant::now() + SOON;
+    while list_offset(connection, EARLIEST_LOCAL).await < wanted {
+        assert!(Instant::now() < deadline, "local copies are freed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// One fetch from `from`; the offsets and values of its records.
+async fn fetch(connection: &mut Client, from: i64) -> Vec<(i64, Bytes)> {
+    let partition =
+        FetchPartition { fetch_offset: from, partition_max_bytes: 1 << 20, ..Default::default() };
+    let topic = FetchTopic { topic: TOPIC, partitions: vec![partition], ..Default::default() };
+    let request = FetchRequest {
+        max_wait_ms: 1000,
+        min_bytes: 1,
+        max_bytes: 1 << 24,
+        session_epoch: -1,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    let answer = connection.ask(11, &request).await;
+    let answer = &answer.responses[0].partitions[0];
+    assert_eq!(answer.error_code, 0, "offset {from} is readable");
+    let Records::Inline(records) = &answer.records else { return Vec::new() };
+    let (mut rest, mut found) = (Bytes::copy_from_slice(records), Vec::new());
+    // The last batch may be cut where the bytes end.
+    while let Ok(batch) = BatchRecords::of_batch(&rest, 1 << 24) {
+        found.extend(
+            batch
+                .map(|record| record.expect("record"))
+                .map(|record| (record.offset.get(), record.value.expect("value"))),
+        );
+        let len = i32::from_be_bytes(rest[8..12].try_into().expect("length"));
+        rest = rest.slice(12 + usize::try_from(len).expect("length")..);
+    }
+    found
+}
+
+/// Reads from `from` up to `end` and compares every record.
+async fn replay(connection: &mut Client, from: i64, end: i64) {
+    let (mut next, deadline) = (from, Instant::now() + SOON);
+    while next < end {
+        assert!(Instant::now() < deadline, "the replay comes to its end; it is at {next}");
+        for (offset, found) in fetch(connection, next).await {
+            // A batch may begin before the offset that was asked for.
+            if offset >= next {
+                assert_eq!(offset, next, "no gap and no repetition");
+                assert_eq!(found, value(offset));
+                next += 1;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_a_moment_ago_is_read_although_its_local_copy_is_gone_already() {
+    let dir = tempfile::tempdir().expect("dir");
+    let settings =
+        [("log.retention.check.interval.ms", "50"), ("remote.log.manager.task.interval.ms", "50")];
+    let broker = Broker::start(dir.path(), &settings).await;
+    let mut connection = Client::connect(broker.address).await;
+    let settings =
+        [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
+    create(&mut connection, &settings).await;
+    let end = 4_000;
+    produce(&mut connection, 0..end).await;
+    wait_for_local_start(&mut connection, end - 1_048).await;
+    replay(&mut connection, 0, end).await;
+    // A batch in the middle of the remote tier, from an offset inside it.
+    replay(&mut connection, 1_777, end).await;
+    broker.end().await;
+}

@@ -1,0 +1,21 @@
+//! What the broker refuses, and what it keeps while it does: a whole broker in this process,
+//! attacked through its sockets, its disk and its store. `docs/REFUSALS.md` is the table of it.
+
+#[cfg(test)]
+mod broker;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod frames;
+#[cfg(test)]
+mod log_lines;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod settings;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod table;

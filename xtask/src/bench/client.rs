@@ -1,0 +1,121 @@
+//! librdkafka's `rdkafka_performance`: the same client against both brokers.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::peer::{Broker, Place};
+
+/// What one run of the client cost.
+pub(super) struct Run {
+    /// Bytes of records over wall time, in MB/s.
+    pub(super) mb_per_s: f64,
+    /// CPU seconds of the broker for each GiB of records.
+    pub(super) cpu_s_per_gib: f64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
+fn measure(broker: &Broker, bytes: u64, command: &mut Command) -> Result<Run> {
+    let (cpu, began) = (broker.cpu_seconds()?, Instant::now());
+    let output = command.output().context("rdkafka_performance")?;
+    let (seconds, cpu) = (began.elapsed().as_secs_f64(), broker.cpu_seconds()? - cpu);
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "rdkafka_performance failed: {said}");
+    Ok(Run {
+        mb_per_s: bytes as f64 / 1e6 / seconds,
+        cpu_s_per_gib: cpu / (bytes as f64 / f64::from(1 << 30)),
+    })
+}
+
+fn tool(place: &Place, broker: &Broker, mode: &str, topic: &str) -> Command {
+    let mut command = Command::new(&place.performance_tool);
+    command.args([mode, "-q", "-b", &broker.address, "-t", topic, "-p", "0"]);
+    command
+}
+
+/// Produces `count` records of `size` bytes to partition 0 with `acks=all`.
+pub(super) fn produce(
+    place: &Place,
+    broker: &Broker,
+    topic: &str,
+    size: u64,
+    count: u64,
+    idempotent: bool,
+) -> Result<Run> {
+    let mut command = tool(place, broker, "-P", topic);
+    command.args(["-s", &size.to_string(), "-c", &count.to_string(), "-a", "-1"]);
+    command.args(["-X", "linger.ms=5", "-X"]);
+    command.arg(format!("enable.idempotence={idempotent}"));
+    measure(broker, size * count, &mut command)
+}
+
+fn consume_command(place: &Place, broker: &Broker, topic: &str, count: u64) -> Command {
+    let mut command = tool(place, broker, "-C", topic);
+    command.args(["-o", "beginning", "-e", "-c", &count.to_string()]);
+    command.args(["-X", "fetch.message.max.bytes=4194304"]);
+    command
+}
+
+/// Reads the first `count` records of partition 0.
+pub(super) fn consume(
+    place: &Place,
+    broker: &Broker,
+    topic: &str,
+    size: u64,
+    count: u64,
+) -> Result<Run> {
+    measure(broker, size * count, &mut consume_command(place, broker, topic, count))
+}
+
+/// Times to the ack in milliseconds, at chosen shares.
+pub(super) struct Latency {
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+}
+
+/// Sends 5,000 records a second and notes how long each ack takes.
+pub(super) fn latency(place: &Place, broker: &Broker, topic: &str, count: u64) -> Result<Latency> {
+    let log = std::env::temp_dir().join(format!("icecore-bench-{}.tsv", std::process::id()));
+    let mut command = tool(place, broker, "-P", topic);
+    command.args(["-l", "-u", "-r", "5000", "-s", "1024", "-c", &count.to_string(), "-a", "-1"]);
+    command.args(["-X", "linger.ms=0", "-A"]).arg(&log);
+    let output = command.output().context("rdkafka_performance")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "rdkafka_performance failed: {said}");
+    let text = std::fs::read_to_string(&log)?;
+    std::fs::remove_file(&log)?;
+    let mut micros: Vec<u32> =
+        text.lines().filter_map(|line| line.split_whitespace().last()?.parse().ok()).collect();
+    ensure!(!micros.is_empty(), "rdkafka_performance noted no time to an ack");
+    micros.sort_unstable();
+    let at = |per_mille: usize| f64::from(micros[(micros.len() - 1) * per_mille / 1000]) / 1000.0;
+    Ok(Latency { p50: at(500), p99: at(990) })
+}
+
+/// The same while the first `replayed` records of another topic are read over and over.
+pub(super) fn latency_beside_replay(
+    place: &Place,
+    broker: &Broker,
+    topic: &str,
+    count: u64,
+    (replayed_topic, replayed): (&str, u64),
+) -> Result<Latency> {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let replay = scope.spawn(|| -> Result<()> {
+            while !done.load(Ordering::Relaxed) {
+                let output = consume_command(place, broker, replayed_topic, replayed).output()?;
+                ensure!(output.status.success(), "the replay beside failed");
+            }
+            Ok(())
+        });
+        let latency = latency(place, broker, topic, count);
+        done.store(true, Ordering::Relaxed);
+        match replay.join() {
+            Ok(replayed) => replayed.and(latency),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}

@@ -1,0 +1,69 @@
+//! `cargo xtask bench`: icecore beside Apache Kafka, in turn, with the same client.
+//!
+//! Each round starts both from nothing; Kafka's very first round is thrown away, for the JVM
+//! doubles its speed in its first gigabytes. What is printed was measured in this run, medians and
+//! ratios; raw figures go to `target/bench.jsonl`.
+
+mod cases;
+mod client;
+mod icecore;
+mod kafka;
+mod peer;
+mod report;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::components::Components;
+use crate::groups::end_on_signal;
+use cases::Case;
+use peer::{Peer, Place};
+use report::Report;
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Rounds that count; the medians of each figure are compared
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Divides the number of records of every case, for a quick look
+    #[arg(long, default_value_t = 1)]
+    shrink: u64,
+    /// Measure icecore alone
+    #[arg(long)]
+    alone: bool,
+    /// Cases to run; all when none is given
+    #[arg(value_enum)]
+    cases: Vec<Case>,
+}
+
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    end_on_signal()?;
+    let components = Components::install_for_benchmarks()?;
+    let icecore = icecore::build()?;
+    let cases = match bench.cases.is_empty() {
+        true => Case::ALL.to_vec(),
+        false => bench.cases.clone(),
+    };
+    let place = Place::new(&components, icecore)?;
+    let mut report = Report::create(&crate::root()?.join("target/bench.jsonl"))?;
+    let peers: &[Peer] = if bench.alone { &[Peer::Icecore] } else { &Peer::ALL };
+    for round in 0..=bench.rounds {
+        for peer in peers {
+            let warm_up = round == 0;
+            if warm_up && *peer == Peer::Icecore {
+                continue;
+            }
+            println!(
+                "xtask: {} round {round}{}",
+                peer.name(),
+                if warm_up { " (warms up)" } else { "" }
+            );
+            let figures = cases::run(&place, *peer, &cases, bench.shrink, warm_up)?;
+            if !warm_up {
+                report.add(*peer, &figures)?;
+            }
+        }
+    }
+    report.print();
+    Ok(())
+}
