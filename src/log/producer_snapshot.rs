@@ -5,7 +5,9 @@
 //! producer id 8 | epoch 2 | last sequence 4 | last offset 8 | offset delta 4 | timestamp 8
 //!   | coordinator epoch 4 | first offset of an open transaction 8
 //! ```
-//! The timestamp is the time of the append: see [`super::producers`].
+//! The timestamp is the time of the append: see [`super::producers`]. Kafka writes one entry for
+//! each producer, with its last batch; here there is one for each batch that is remembered, the
+//! last one last: a reader that keeps one entry for each producer ends up with Kafka's.
 
 use std::io;
 
@@ -16,25 +18,25 @@ const HEADER_LEN: usize = 10;
 const CRC_END: usize = 6;
 const ENTRY_LEN: usize = 46;
 
-/// One producer in a snapshot.
+/// A producer's batch in a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotEntry {
     /// Who.
     pub producer: ProducerId,
     /// In which incarnation.
     pub epoch: ProducerEpoch,
-    /// The last sequence that was appended.
+    /// Its last sequence.
     pub last_sequence: Sequence,
-    /// The offset of the last record.
+    /// The offset of its last record.
     pub last_offset: Offset,
-    /// Records in the last batch, less one.
+    /// Its records, less one.
     pub offset_delta: i32,
-    /// When the last batch was appended, in milliseconds.
+    /// When it was appended, in milliseconds.
     pub appended_ms: i64,
 }
 
 impl SnapshotEntry {
-    /// The first sequence of the last batch.
+    /// Its first sequence.
     #[must_use]
     pub fn first_sequence(&self) -> Sequence {
         let first = i64::from(self.last_sequence.0) - i64::from(self.offset_delta);

@@ -129,19 +129,7 @@ impl Producers {
             appended_ms,
         };
         let before = self.entries.get(&header.producer_id).cloned();
-        let epoch = header.producer_epoch;
-        let entry = self
-            .entries
-            .entry(header.producer_id)
-            .or_insert_with(|| ProducerEntry { epoch, batches: VecDeque::new() });
-        if entry.epoch != epoch {
-            entry.epoch = epoch;
-            entry.batches.clear();
-        }
-        if entry.batches.len() == BATCHES_KEPT {
-            entry.batches.pop_front();
-        }
-        entry.batches.push_back(batch);
+        self.remember(header.producer_id, header.producer_epoch, batch);
         before
     }
 
@@ -159,29 +147,31 @@ impl Producers {
         self.entries.retain(|_, entry| entry.last().is_some_and(fresh));
     }
 
-    /// What a snapshot keeps: the last batch of each producer, by id.
+    /// What a snapshot keeps: every batch that is remembered, by producer and then in order.
+    /// Were it the last ones alone, a producer whose broker dies after a roll would be refused what
+    /// it had in flight before the roll.
     #[must_use]
     pub(super) fn snapshot(&self) -> Vec<SnapshotEntry> {
-        let entry = |(id, entry): (&ProducerId, &ProducerEntry)| {
-            let last = entry.last()?;
-            Some(SnapshotEntry {
+        let entries = self.entries.iter().flat_map(|(id, entry)| {
+            entry.batches.iter().map(|batch| SnapshotEntry {
                 producer: *id,
                 epoch: entry.epoch,
-                last_sequence: last.last_sequence,
-                last_offset: last.last_offset,
-                offset_delta: i32::try_from(last.last_offset - last.base_offset).unwrap_or(0),
-                appended_ms: last.appended_ms,
+                last_sequence: batch.last_sequence,
+                last_offset: batch.last_offset,
+                offset_delta: i32::try_from(batch.last_offset - batch.base_offset).unwrap_or(0),
+                appended_ms: batch.appended_ms,
             })
-        };
-        let mut entries: Vec<_> = self.entries.iter().filter_map(entry).collect();
-        entries.sort_unstable_by_key(|entry| entry.producer);
+        });
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_unstable_by_key(|entry| (entry.producer, entry.last_offset));
         entries
     }
 
     /// What a snapshot told.
     #[must_use]
     pub(super) fn restore(entries: &[SnapshotEntry]) -> Self {
-        let entries = entries.iter().map(|entry| {
+        let mut producers = Self::default();
+        for entry in entries {
             let batch = AppendedBatch {
                 first_sequence: entry.first_sequence(),
                 last_sequence: entry.last_sequence,
@@ -189,10 +179,22 @@ impl Producers {
                 last_offset: entry.last_offset,
                 appended_ms: entry.appended_ms,
             };
-            let batches = VecDeque::from([batch]);
-            (entry.producer, ProducerEntry { epoch: entry.epoch, batches })
-        });
-        Self { entries: entries.collect() }
+            producers.remember(entry.producer, entry.epoch, batch);
+        }
+        producers
+    }
+
+    fn remember(&mut self, producer: ProducerId, epoch: ProducerEpoch, batch: AppendedBatch) {
+        let new = || ProducerEntry { epoch, batches: VecDeque::new() };
+        let entry = self.entries.entry(producer).or_insert_with(new);
+        if entry.epoch != epoch {
+            entry.epoch = epoch;
+            entry.batches.clear();
+        }
+        if entry.batches.len() == BATCHES_KEPT {
+            entry.batches.pop_front();
+        }
+        entry.batches.push_back(batch);
     }
 }
 
@@ -286,11 +288,13 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_keeps_the_last_batch_of_each() {
-        let producers = with(&[batch(3, 0, 5, 0), batch(3, 5, 5, 5)]);
+    fn a_snapshot_keeps_all_that_is_remembered() {
+        let sent: Vec<_> = (0..6).map(|i| batch(3, i * 5, 5, i64::from(i) * 5)).collect();
+        let producers = with(&sent);
         let restored = Producers::restore(&producers.snapshot());
-        let Ok(Verdict::Duplicate(found)) = restored.judge(&batch(3, 5, 5, 5)) else { panic!() };
+        assert_eq!(restored, producers);
+        let Ok(Verdict::Duplicate(found)) = restored.judge(&sent[1]) else { panic!() };
         assert_eq!(found.base_offset, Offset::new(5));
-        assert_eq!(restored.judge(&batch(3, 10, 1, 10)), Ok(Verdict::Append));
+        assert_eq!(restored.judge(&batch(3, 30, 1, 30)), Ok(Verdict::Append));
     }
 }
