@@ -52,6 +52,9 @@ fn every_acked_record_is_there_once_and_in_order_after_each_kill_and_one_collect
         let acked = acks(&place);
         broker.start_again();
         checked.check(&place, &topic, &broker, &acked);
+        for producer in &mut producers {
+            assert!(producer.runs(), "a producer gave up: {}", producer.output_tail());
+        }
         println!("round {round} of {rounds}: {} records are there", checked.count());
     }
     for producer in &mut producers {

@@ -78,7 +78,8 @@ fn kafkas_dump_log_segments_accepts_local_files_and_objects_of_the_bucket() {
     }
     let snapshots = files(&folder, ".snapshot");
     let told = dump(&place, snapshots.last().unwrap(), &[]);
-    assert_eq!(told.matches("producerId: ").count(), 5, "one for each codec's producer: {told}");
+    let ids = told.split("producerId: ").skip(1).map(|rest| rest.split(' ').next().unwrap());
+    assert_eq!(ids.collect::<BTreeSet<_>>().len(), 5, "one for each codec's producer: {told}");
 
     let names = bucket.list();
     let object = names.iter().find(|name| name.ends_with(".log")).unwrap();
