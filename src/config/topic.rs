@@ -247,6 +247,12 @@ impl TopicConfig {
         self.number("flush.ms")
     }
 
+    /// In-sync replicas that there must be before `acks=all` takes a record.
+    #[must_use]
+    pub fn min_insync_replicas(&self) -> usize {
+        usize::try_from(self.number("min.insync.replicas")).unwrap_or(usize::MAX)
+    }
+
     /// Whether every record needs a key.
     #[must_use]
     pub fn is_compacted(&self) -> bool {
