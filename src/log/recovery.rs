@@ -114,13 +114,14 @@ impl<'a> Opening<'a> {
     fn segments(&mut self) -> io::Result<(Active, Vec<Arc<Sealed>>)> {
         let bases: Vec<_> = self.logs.keys().copied().collect();
         let Some(&last) = bases.last() else {
-            let base = self.at.empty_start;
+            let base = self.at.empty_start.max(self.at.log_start);
             return Ok((self.create(base)?, Vec::new()));
         };
         let mut sealed: Vec<Arc<Sealed>> = Vec::with_capacity(bases.len());
         for (number, &base) in bases.iter().enumerate() {
             let next = bases.get(number + 1).copied();
-            let trusted = next.is_some_and(|next| self.at.clean || next <= self.at.recovery_point);
+            // Below, not at the recovery point: sealing writes to the indexes once more.
+            let trusted = next.is_some_and(|next| self.at.clean || next < self.at.recovery_point);
             if let (true, Some(next)) = (trusted, next)
                 && let Some(segment) = self.trusted(base, next)?
             {
@@ -214,6 +215,11 @@ impl<'a> Opening<'a> {
                 "the tail of a segment is no whole batch and was cut off"
             );
             view.log.set_len(whole)?;
+        }
+        if !kept {
+            // They are below the recovery point and have to be what that promises.
+            view.offsets.sync()?;
+            view.times.sync()?;
         }
         let extent = Extent { end: walk.end, size: whole, max_timestamp_ms: largest.timestamp_ms };
         view.publish(extent);
