@@ -96,8 +96,8 @@ pub(super) struct Disk {
     root: tempfile::TempDir,
     folder: PathBuf,
     lives: u64,
-    /// Bytes of index files by name.
-    index_bytes: BTreeMap<(i64, &'static str), u64>,
+    /// The bytes of offset and time indexes that were synced, by base offset.
+    synced: BTreeMap<Offset, [Vec<u8>; 2]>,
     snapshots: BTreeSet<i64>,
 }
 
@@ -110,7 +110,7 @@ impl Disk {
         let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let root = root.expect("a folder");
         let folder = root.path().join("0");
-        Self { root, folder, lives: 0, index_bytes: BTreeMap::new(), snapshots: BTreeSet::new() }
+        Self { root, folder, lives: 0, synced: BTreeMap::new(), snapshots: BTreeSet::new() }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -131,8 +131,8 @@ impl Disk {
         }
     }
 
-    fn index_len(&self, base: Offset, kind: FileKind) -> u64 {
-        fs::metadata(path(&self.folder, base, kind)).map_or(0, |metadata| metadata.len())
+    fn indexes(&self, base: Offset) -> [Vec<u8>; 2] {
+        INDEXES.map(|kind| fs::read(path(&self.folder, base, kind)).unwrap_or_default())
     }
 
     /// A recovery point was advanced: indexes of what lay behind the last one were synced.
@@ -140,25 +140,26 @@ impl Disk {
         let sealed = log.sealed();
         let grown = sealed.iter().filter(|sealed| sealed.end() >= before);
         for base in grown.map(|sealed| sealed.base()).chain([log.active_extent().0]) {
-            for kind in INDEXES {
-                let len = self.index_len(base, kind);
-                self.index_bytes.insert((base.get(), kind.suffix()), len);
-            }
+            self.synced.insert(base, self.indexes(base));
         }
         self.snapshots.insert(point.get());
     }
 
-    /// What recovery made anew is not synced yet.
+    /// Recovery keeps what was synced, or makes indexes anew and syncs them.
     pub(super) fn reopened(&mut self, log: &Log) {
-        let bases: Vec<_> = log.sealed().iter().map(|sealed| sealed.base()).collect();
-        let bases: BTreeSet<_> = bases.into_iter().chain([log.active_extent().0]).collect();
-        let synced = std::mem::take(&mut self.index_bytes);
-        for ((base, suffix), len) in synced {
-            if bases.contains(&Offset::new(base)) {
-                let kind = INDEXES.into_iter().find(|kind| kind.suffix() == suffix);
-                let now = self.index_len(Offset::new(base), kind.expect("an index"));
-                self.index_bytes.insert((base, suffix), len.min(now));
+        let mut bases: BTreeSet<_> = log.sealed().iter().map(|sealed| sealed.base()).collect();
+        bases.insert(log.active_extent().0);
+        self.synced.retain(|base, _| bases.contains(base));
+        for (base, synced) in std::mem::take(&mut self.synced) {
+            let mut now = self.indexes(base);
+            let kept = now.iter().zip(&synced).all(|(now, synced)| {
+                let common = now.len().min(synced.len());
+                now[..common] == synced[..common]
+            });
+            if kept {
+                now.iter_mut().zip(&synced).for_each(|(now, synced)| now.truncate(synced.len()));
             }
+            self.synced.insert(base, now);
         }
         self.snapshots.retain(|base| *base <= log.log_end().get());
     }
@@ -177,7 +178,8 @@ pub(super) fn end_of_life(disk: &Disk, dice: &mut Dice, synced: Offset) {
             FileKind::ProducerSnapshot if disk.snapshots.contains(&base.get()) => continue,
             FileKind::ProducerSnapshot | FileKind::TxnIndex => 0,
             FileKind::OffsetIndex | FileKind::TimeIndex => {
-                disk.index_bytes.get(&(base.get(), kind.suffix())).copied().unwrap_or(0)
+                let place = usize::from(kind == FileKind::TimeIndex);
+                disk.synced.get(&base).map_or(0, |synced| synced[place].len() as u64)
             }
         };
         lose(&file, keep, dice);
