@@ -197,7 +197,9 @@ impl<'a> Opening<'a> {
         }
         let mut largest =
             view.times.last()?.unwrap_or(TimeEntry { timestamp_ms: -1, offset: base });
-        let mut walk = Walk { since_index: 0, indexed: view.offsets.last()?, end: base };
+        let indexed_until = if kept { point } else { base };
+        let mut walk =
+            Walk { since_index: 0, indexed: view.offsets.last()?, indexed_until, end: base };
         let mut headers = Headers::new(&view.log, position, size);
         let mut whole = position;
         while let Some(found) = headers.next()? {
@@ -293,6 +295,9 @@ impl<'a> Opening<'a> {
 struct Walk {
     since_index: usize,
     indexed: Option<OffsetEntry>,
+    /// Indexes below it are kept as they are: an entry that is added there is not synced, and the
+    /// recovery point says that all are.
+    indexed_until: Offset,
     end: Offset,
 }
 
@@ -309,7 +314,8 @@ impl Walk {
         if found.header.max_timestamp > largest.timestamp_ms {
             *largest = TimeEntry { timestamp_ms: found.header.max_timestamp, offset: last_offset };
         }
-        let known = self.indexed.is_some_and(|entry| found.position <= entry.position);
+        let known = last_offset < self.indexed_until
+            || self.indexed.is_some_and(|entry| found.position <= entry.position);
         if !known && self.since_index > interval {
             self.since_index = 0;
             view.offsets.push(OffsetEntry { last_offset, position: found.position })?;
