@@ -319,11 +319,14 @@ impl Round {
         let before = self.log().recovery_point();
         let closed = self.log().close();
         self.oracle.synced = self.oracle.synced.max(self.log().flushed());
+        let (point, log) = (self.log().recovery_point(), self.log());
+        if closed.is_ok() || point > before {
+            self.disk.note_synced(&log, before, point);
+        }
+        drop(log);
         if self.trap.is_deadly() || closed.is_err() {
             return;
         }
-        let (point, log) = (self.log().recovery_point(), self.log());
-        self.disk.note_synced(&log, before, point);
         (self.recovery_point, self.log_start) = (point, self.oracle.log_start);
         self.log = None;
         self.oracle.forget_all_but_the_last();
@@ -351,7 +354,7 @@ impl Round {
         self.oracle.log_start = self.log_start;
         self.oracle.local_start = local;
         let log = self.log();
-        self.disk.reopened(&log);
+        self.disk.reopened(&log, self.recovery_point);
         self.check_all();
     }
 

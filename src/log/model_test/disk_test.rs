@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 
 use super::Dice;
 use crate::env::{Edge, Edges};
-use crate::log::Log;
 use crate::log::file_names::{FileKind, parse, path};
+use crate::log::{Log, OFFSET_ENTRY_LEN, TIME_ENTRY_LEN, read_offset_entry, read_time_entry};
 use crate::model::Offset;
 use crate::record::{BatchHeader, HEADER_LEN};
 
@@ -96,8 +96,8 @@ pub(super) struct Disk {
     root: tempfile::TempDir,
     folder: PathBuf,
     lives: u64,
-    /// The bytes of offset and time indexes that were synced, by base offset.
-    synced: BTreeMap<Offset, [Vec<u8>; 2]>,
+    /// Bytes of offset and time indexes that were synced, by base offset.
+    synced: BTreeMap<Offset, [usize; 2]>,
     snapshots: BTreeSet<i64>,
 }
 
@@ -140,27 +140,26 @@ impl Disk {
         let sealed = log.sealed();
         let grown = sealed.iter().filter(|sealed| sealed.end() >= before);
         for base in grown.map(|sealed| sealed.base()).chain([log.active_extent().0]) {
-            self.synced.insert(base, self.indexes(base));
+            self.synced.insert(base, self.indexes(base).map(|bytes| bytes.len()));
         }
         self.snapshots.insert(point.get());
     }
 
-    /// Recovery keeps what was synced, or makes indexes anew and syncs them.
-    pub(super) fn reopened(&mut self, log: &Log) {
+    /// Below the recovery point a start keeps what was synced, or makes it anew and syncs it.
+    pub(super) fn reopened(&mut self, log: &Log, recovery_point: Offset) {
         let mut bases: BTreeSet<_> = log.sealed().iter().map(|sealed| sealed.base()).collect();
         bases.insert(log.active_extent().0);
-        self.synced.retain(|base, _| bases.contains(base));
-        for (base, synced) in std::mem::take(&mut self.synced) {
-            let mut now = self.indexes(base);
-            let kept = now.iter().zip(&synced).all(|(now, synced)| {
-                let common = now.len().min(synced.len());
-                now[..common] == synced[..common]
-            });
-            if kept {
-                now.iter_mut().zip(&synced).for_each(|(now, synced)| now.truncate(synced.len()));
-            }
-            self.synced.insert(base, now);
-        }
+        let below = |base: Offset| {
+            let [offsets, times] = self.indexes(base);
+            let (offsets, times) = (offsets.as_chunks().0, times.as_chunks().0);
+            let is_offset =
+                |entry: &&_| read_offset_entry(base, **entry).last_offset < recovery_point;
+            let is_time = |entry: &&_| read_time_entry(base, **entry).offset < recovery_point;
+            let offsets: Vec<_> = offsets.iter().take_while(is_offset).collect();
+            let times: Vec<_> = times.iter().take_while(is_time).collect();
+            (base, [offsets.len() * OFFSET_ENTRY_LEN, times.len() * TIME_ENTRY_LEN])
+        };
+        self.synced = bases.into_iter().map(below).collect();
         self.snapshots.retain(|base| *base <= log.log_end().get());
     }
 }
@@ -179,7 +178,7 @@ pub(super) fn end_of_life(disk: &Disk, dice: &mut Dice, synced: Offset) {
             FileKind::ProducerSnapshot | FileKind::TxnIndex => 0,
             FileKind::OffsetIndex | FileKind::TimeIndex => {
                 let place = usize::from(kind == FileKind::TimeIndex);
-                disk.synced.get(&base).map_or(0, |synced| synced[place].len() as u64)
+                disk.synced.get(&base).map_or(0, |synced| synced[place] as u64)
             }
         };
         lose(&file, keep, dice);
