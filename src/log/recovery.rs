@@ -332,9 +332,23 @@ fn indexes_are_sane(view: &View, point: Offset, size: u64) -> io::Result<bool> {
     if !view.offsets.is_sane(size)? || !view.times.is_sane(point)? {
         return Ok(false);
     }
-    let Some(last) = view.offsets.last()? else { return Ok(true) };
-    let mut headers = Headers::new(&view.log, last.position, size);
-    Ok(headers.next()?.is_some_and(|found| found.header.last_offset() == last.last_offset))
+    if let Some(last) = view.offsets.last()? {
+        let mut headers = Headers::new(&view.log, last.position, size);
+        if headers.next()?.is_none_or(|found| found.header.last_offset() != last.last_offset) {
+            return Ok(false);
+        }
+    }
+    last_time_holds(view, size)
+}
+
+/// Whether the last time entry is true of the batch that it names. An entry of after the last sync
+/// may be torn, and may name an offset of before it all the same.
+fn last_time_holds(view: &View, size: u64) -> io::Result<bool> {
+    let Some(last) = view.times.last()? else { return Ok(true) };
+    let named = view.find(last.offset, size)?;
+    Ok(named.is_some_and(|Found { header, .. }| {
+        (header.last_offset(), header.max_timestamp) == (last.offset, last.timestamp_ms)
+    }))
 }
 
 /// Notes the idempotent batches of a segment from `from` on.
