@@ -307,6 +307,7 @@ impl Round {
         } else if !self.trap.is_deadly() {
             self.oracle.local_start = self.log().local_log_start().min(until);
         }
+        self.oracle.synced = self.oracle.synced.max(self.log().flushed());
         let point = self.log().recovery_point();
         if point > before {
             let log = self.log();

@@ -316,7 +316,8 @@ impl Walk {
         }
         let known = last_offset < self.indexed_until
             || self.indexed.is_some_and(|entry| found.position <= entry.position);
-        if !known && self.since_index > interval {
+        let room = !view.offsets.is_full() && !view.times.is_full();
+        if !known && room && self.since_index > interval {
             self.since_index = 0;
             view.offsets.push(OffsetEntry { last_offset, position: found.position })?;
             view.times.push(*largest)?;
