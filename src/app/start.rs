@@ -103,7 +103,7 @@ pub(super) async fn start(
     observer.starting("recovering the logs");
     let env = LogEnv::real();
     let replicas = Arc::new(Replicas::start(ReplicasOptions {
-        log_dir: data_dir.join("log"),
+        log_dir: config.log_dir(),
         tiering,
         env: env.clone(),
         lanes: std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX),

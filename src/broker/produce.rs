@@ -127,12 +127,30 @@ async fn queue(
         .partition(&topic.name, data.index)
         .ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let config = partition.config();
+    if durability == Durability::Synced {
+        enough_replicas(topic, data.index, config.min_insync_replicas())?;
+    }
     let bytes = call.slice(data.records.unwrap_or_default());
     let batch = Batch::parse(bytes, &rules(&config, call.version, broker.clock.now_ms()))
         .map_err(|error| refusal(&topic.name, data.index, &error))?;
     let append_time = config.timestamp_source() == TimestampSource::LogAppendTime;
     let reply = broker.replicas.append(&partition, batch, durability).await;
     Ok(Outcome::Waiting { reply, append_time })
+}
+
+/// `acks=all` promises a number of replicas: with fewer in sync, nothing is taken.
+fn enough_replicas(topic: &TopicImage, index: i32, wanted: usize) -> Result<(), Refusal> {
+    let image = usize::try_from(index).ok().and_then(|index| topic.partitions.get(index));
+    let in_sync = image.map_or(0, |image| image.isr.len());
+    if in_sync >= wanted {
+        return Ok(());
+    }
+    Err(Refusal {
+        code: ErrorCode::NotEnoughReplicas,
+        message: Some(format!(
+            "acks=all needs {wanted} in-sync replicas (min.insync.replicas), there are {in_sync}"
+        )),
+    })
 }
 
 fn rules(config: &TopicConfig, version: i16, now_ms: i64) -> BatchRules {

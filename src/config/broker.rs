@@ -210,6 +210,12 @@ impl BrokerConfig {
         &self.data_dir
     }
 
+    /// The folder of the local segments.
+    #[must_use]
+    pub fn log_dir(&self) -> PathBuf {
+        self.data_dir.join("log")
+    }
+
     /// The address of the Kafka listener, `HOST:PORT`.
     #[must_use]
     pub fn listen(&self) -> &str {
@@ -220,6 +226,11 @@ impl BrokerConfig {
     #[must_use]
     pub fn advertise(&self) -> Option<(&str, u16)> {
         self.advertise.as_deref().and_then(split_address)
+    }
+
+    /// The address that clients are told as it was given, the listener's when none was.
+    pub(super) fn advertised_text(&self) -> &str {
+        self.advertise.as_deref().unwrap_or(&self.listen)
     }
 
     /// The address of the HTTP listener, `HOST:PORT`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::broker::BrokerConfig;
 use super::broker_settings::BROKER_SETTINGS;
-use super::setting::{ConfigSource, Kind, Setting};
+use super::setting::{Bounds, ConfigSource, Kind, Setting};
 use super::topic_settings::TOPIC_SETTINGS;
 use super::value::read;
 
@@ -76,7 +76,30 @@ fn of_topic(
     entry(setting, synonyms, false)
 }
 
-/// All settings of the broker.
+/// The places that Kafka keeps as settings, and icecore takes as flags: shown to the tools that look
+/// for them, and set by no one under these names.
+static ADVERTISED: Setting = place("advertised.listeners", "The address that clients are told.");
+static LISTENERS: Setting = place("listeners", "The address of the Kafka listener.");
+static LOG_DIRS: Setting = place("log.dirs", "The folder of the local segments.");
+
+const fn place(name: &'static str, doc: &'static str) -> Setting {
+    Setting::new(name, Kind::List, "", Bounds::Any, doc)
+}
+
+fn places(broker: &BrokerConfig) -> [ConfigEntry; 3] {
+    let listener = |address: &str| format!("PLAINTEXT://{address}");
+    [
+        (&ADVERTISED, listener(broker.advertised_text())),
+        (&LISTENERS, listener(broker.listen())),
+        (&LOG_DIRS, broker.log_dir().display().to_string()),
+    ]
+    .map(|(setting, value)| {
+        let source = ConfigSource::StaticBroker;
+        entry(setting, vec![Synonym { name: setting.name, value, source }], true)
+    })
+}
+
+/// All settings of the broker, by name.
 #[must_use]
 pub fn describe_broker(broker: &BrokerConfig) -> Vec<ConfigEntry> {
     let of_broker = |setting: &'static Setting| {
@@ -88,7 +111,10 @@ pub fn describe_broker(broker: &BrokerConfig) -> Vec<ConfigEntry> {
         }
         entry(setting, synonyms, true)
     };
-    BROKER_SETTINGS.iter().map(of_broker).collect()
+    let mut entries: Vec<_> = BROKER_SETTINGS.iter().map(of_broker).collect();
+    entries.extend(places(broker));
+    entries.sort_unstable_by_key(|entry| entry.name);
+    entries
 }
 
 trait OrDefault {
@@ -111,4 +137,26 @@ fn entry(setting: &'static Setting, mut synonyms: Vec<Synonym>, read_only: bool)
     let value = if text { Some(value.unwrap_or_default()) } else { value };
     let (name, kind, documentation) = (setting.name, setting.kind, setting.doc);
     ConfigEntry { name, value, source, read_only, synonyms, kind, documentation }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_broker_shows_its_places_under_the_names_that_kafka_has_for_them() {
+        let config = BrokerConfig::in_dir(Path::new("/d"), &[]).expect("config");
+        let entries = describe_broker(&config);
+        let shown = |name| {
+            let entry = entries.iter().find(|entry| entry.name == name).expect(name);
+            assert!(entry.read_only && entry.source == ConfigSource::StaticBroker, "{name}");
+            entry.value.as_deref().expect(name)
+        };
+        assert_eq!(shown("listeners"), "PLAINTEXT://127.0.0.1:9092");
+        assert_eq!(shown("advertised.listeners"), "PLAINTEXT://127.0.0.1:9092");
+        assert_eq!(shown("log.dirs"), "/d/log");
+        assert!(entries.is_sorted_by_key(|entry| entry.name));
+    }
 }

@@ -241,10 +241,17 @@ impl TopicConfig {
         self.number("flush.messages")
     }
 
-    /// Milliseconds after which a write is synced.
+    /// A write is synced at most so long after it was made; absent without bound.
     #[must_use]
-    pub fn flush_ms(&self) -> i64 {
-        self.number("flush.ms")
+    pub fn flush_interval(&self) -> Option<Duration> {
+        let ms = self.number("flush.ms");
+        (ms < i64::MAX).then(|| Duration::from_millis(ms.unsigned_abs()))
+    }
+
+    /// In-sync replicas that there must be before `acks=all` takes a record.
+    #[must_use]
+    pub fn min_insync_replicas(&self) -> usize {
+        usize::try_from(self.number("min.insync.replicas")).unwrap_or(usize::MAX)
     }
 
     /// Whether every record needs a key.

@@ -16,7 +16,7 @@ pub(super) const TOPIC_SETTINGS: &[Setting] = &[
     Setting::new("delete.retention.ms", Long, "86400000", AtLeast(0), "Accepted; topics are not compacted yet.").of_broker("log.cleaner.delete.retention.ms"),
     Setting::new("file.delete.delay.ms", Long, "60000", AtLeast(0), "Accepted; files are deleted at once, and readers that have them open keep them.").of_broker("log.segment.delete.delay.ms"),
     Setting::new("flush.messages", Long, "9223372036854775807", AtLeast(1), "A write is synced after so many records, whatever acks the producer asked for.").of_broker("log.flush.interval.messages"),
-    Setting::new("flush.ms", Long, "9223372036854775807", AtLeast(0), "Accepted; has no effect yet. acks=all is synced before it is answered.").of_broker("log.flush.interval.ms"),
+    Setting::new("flush.ms", Long, "9223372036854775807", AtLeast(0), "A write is synced at most so long after it was made, whatever acks the producer asked for. acks=all is synced before it is answered.").of_broker("log.flush.interval.ms"),
     Setting::new("follower.replication.throttled.replicas", List, "", Any, "Accepted; a single broker has no followers."),
     Setting::new("index.interval.bytes", Int, "4096", AtLeast(0), "Bytes of records between two index entries.").of_broker("log.index.interval.bytes"),
     Setting::new("leader.replication.throttled.replicas", List, "", Any, "Accepted; a single broker has no followers."),

@@ -8,6 +8,8 @@ mod epochs;
 mod error;
 mod file_names;
 mod index;
+#[cfg(test)]
+mod model_test;
 mod options;
 mod partition_log;
 pub mod partition_metadata;

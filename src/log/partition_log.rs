@@ -228,57 +228,61 @@ impl Log {
     }
 
     /// Moves the first offset that is not deleted; it never moves back nor past the end. Returns
-    /// where it is now. Blocking.
+    /// where it is now.
     pub fn set_log_start(&self, start: Offset) -> Offset {
         let start = start.min(self.log_end());
         let before = self.log_start.fetch_max(start.get(), Ordering::AcqRel);
-        if before < start.get() && self.epochs.lock().truncate_to(start) {
-            self.store_epochs();
+        if before < start.get() {
+            // Not in the file yet: until the log start is durable, a crash takes it back, and what
+            // lies below it needs its epochs.
+            self.epochs.lock().truncate_to(start);
         }
         Offset::new(before.max(start.get()))
-    }
-
-    /// The file can be written again later: offsets that are gone have no readers.
-    pub(super) fn store_epochs(&self) {
-        if let Err(error) = self.epochs.lock().store(&*self.env.edges) {
-            tracing::error!(log = %self.dir.display(), %error, "leader epochs cannot be stored");
-        }
     }
 
     /// Removes the local copies of the sealed segments that end at or before `until`. The caller
     /// has made sure that they are in the remote tier or below the log start. Blocking.
     ///
     /// # Errors
-    /// What the disk says; segments that are no longer listed are not read any more all the same.
+    /// What the disk says; the segments that are still there are still listed then, so that a later
+    /// removal leaves no hole before them.
     pub fn remove_until(&self, until: Offset) -> io::Result<u64> {
-        let removed = {
-            let _writer = self.writer.lock();
-            let segments = self.segments.load();
-            let (gone, kept): (Vec<_>, Vec<_>) =
-                segments.sealed.iter().cloned().partition(|sealed| sealed.end() <= until);
-            let active = segments.active.clone();
-            self.segments.store(Arc::new(Segments { sealed: kept, active }));
-            gone
-        };
-        let bytes = removed.iter().map(|sealed| sealed.size()).sum();
-        self.sealed_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        removed.iter().try_for_each(|sealed| self.unlink(sealed))?;
+        if self.recovery_point() < until && self.local_log_start() < until {
+            // What the producers wrote there is known from a durable snapshot from here on.
+            self.advance_recovery_point().map_err(io::Error::other)?;
+        }
+        let mut bytes = 0;
+        while let Some(removed) = self.remove_oldest(until)? {
+            bytes += removed;
+        }
         Ok(bytes)
     }
 
-    /// Renames first, so that a crash leaves no half a segment that a start would take for one.
-    fn unlink(&self, sealed: &Sealed) -> io::Result<()> {
-        let mut renamed = Vec::new();
+    /// Removes the oldest segment if it ends at or before `until`. Returns its bytes.
+    fn remove_oldest(&self, until: Offset) -> io::Result<Option<u64>> {
+        let _writer = self.writer.lock();
+        let segments = self.segments.load_full();
+        let Some((oldest, kept)) =
+            segments.sealed.split_first().filter(|(oldest, _)| oldest.end() <= until)
+        else {
+            return Ok(None);
+        };
+        let active = segments.active.clone();
+        self.segments.store(Arc::new(Segments { sealed: kept.to_vec(), active }));
         // The log file first: without it the others are strays.
-        for kind in FileKind::ALL {
-            let path = sealed.path(kind);
-            let mut to = path.clone().into_os_string();
-            to.push(DELETED_SUFFIX);
-            match std::fs::rename(&path, &to) {
-                Ok(()) => renamed.push(to),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+        let renamed = rename_to_deleted(&oldest.path(FileKind::Log)).inspect_err(|_| {
+            self.segments.store(segments.clone());
+        })?;
+        self.sealed_bytes.fetch_sub(oldest.size(), Ordering::Relaxed);
+        self.unlink(oldest, renamed)?;
+        Ok(Some(oldest.size()))
+    }
+
+    /// Renames first, so that a crash leaves no half a segment that a start would take for one.
+    fn unlink(&self, sealed: &Sealed, log: Option<PathBuf>) -> io::Result<()> {
+        let mut renamed = Vec::from_iter(log);
+        for kind in FileKind::ALL.into_iter().filter(|kind| *kind != FileKind::Log) {
+            renamed.extend(rename_to_deleted(&sealed.path(kind))?);
         }
         self.env.edges.reached(Edge::SegmentRenamed)?;
         renamed.into_iter().try_for_each(std::fs::remove_file)
@@ -288,5 +292,16 @@ impl Log {
     pub fn expire_producers(&self, expiration_ms: i64) {
         let now_ms = self.env.clock.now_ms();
         self.writer.lock().producers.expire(now_ms, expiration_ms);
+    }
+}
+
+/// Marks a file as on its way out; `None` when it is not there.
+fn rename_to_deleted(path: &Path) -> io::Result<Option<PathBuf>> {
+    let mut to = path.as_os_str().to_owned();
+    to.push(DELETED_SUFFIX);
+    match std::fs::rename(path, &to) {
+        Ok(()) => Ok(Some(to.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }

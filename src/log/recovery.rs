@@ -114,13 +114,14 @@ impl<'a> Opening<'a> {
     fn segments(&mut self) -> io::Result<(Active, Vec<Arc<Sealed>>)> {
         let bases: Vec<_> = self.logs.keys().copied().collect();
         let Some(&last) = bases.last() else {
-            let base = self.at.empty_start;
+            let base = self.at.empty_start.max(self.at.log_start);
             return Ok((self.create(base)?, Vec::new()));
         };
         let mut sealed: Vec<Arc<Sealed>> = Vec::with_capacity(bases.len());
         for (number, &base) in bases.iter().enumerate() {
             let next = bases.get(number + 1).copied();
-            let trusted = next.is_some_and(|next| self.at.clean || next <= self.at.recovery_point);
+            // Below, not at the recovery point: sealing writes to the indexes once more.
+            let trusted = next.is_some_and(|next| self.at.clean || next < self.at.recovery_point);
             if let (true, Some(next)) = (trusted, next)
                 && let Some(segment) = self.trusted(base, next)?
             {
@@ -196,7 +197,9 @@ impl<'a> Opening<'a> {
         }
         let mut largest =
             view.times.last()?.unwrap_or(TimeEntry { timestamp_ms: -1, offset: base });
-        let mut walk = Walk { since_index: 0, indexed: view.offsets.last()?, end: base };
+        let indexed_until = if kept { point } else { base };
+        let mut walk =
+            Walk { since_index: 0, indexed: view.offsets.last()?, indexed_until, end: base };
         let mut headers = Headers::new(&view.log, position, size);
         let mut whole = position;
         while let Some(found) = headers.next()? {
@@ -214,6 +217,11 @@ impl<'a> Opening<'a> {
                 "the tail of a segment is no whole batch and was cut off"
             );
             view.log.set_len(whole)?;
+        }
+        if !kept {
+            // They are below the recovery point and have to be what that promises.
+            view.offsets.sync()?;
+            view.times.sync()?;
         }
         let extent = Extent { end: walk.end, size: whole, max_timestamp_ms: largest.timestamp_ms };
         view.publish(extent);
@@ -287,6 +295,9 @@ impl<'a> Opening<'a> {
 struct Walk {
     since_index: usize,
     indexed: Option<OffsetEntry>,
+    /// Indexes below it are kept as they are: an entry that is added there is not synced, and the
+    /// recovery point says that all are.
+    indexed_until: Offset,
     end: Offset,
 }
 
@@ -303,8 +314,10 @@ impl Walk {
         if found.header.max_timestamp > largest.timestamp_ms {
             *largest = TimeEntry { timestamp_ms: found.header.max_timestamp, offset: last_offset };
         }
-        let known = self.indexed.is_some_and(|entry| found.position <= entry.position);
-        if !known && self.since_index > interval {
+        let known = last_offset < self.indexed_until
+            || self.indexed.is_some_and(|entry| found.position <= entry.position);
+        let room = !view.offsets.is_full() && !view.times.is_full();
+        if !known && room && self.since_index > interval {
             self.since_index = 0;
             view.offsets.push(OffsetEntry { last_offset, position: found.position })?;
             view.times.push(*largest)?;
@@ -320,9 +333,23 @@ fn indexes_are_sane(view: &View, point: Offset, size: u64) -> io::Result<bool> {
     if !view.offsets.is_sane(size)? || !view.times.is_sane(point)? {
         return Ok(false);
     }
-    let Some(last) = view.offsets.last()? else { return Ok(true) };
-    let mut headers = Headers::new(&view.log, last.position, size);
-    Ok(headers.next()?.is_some_and(|found| found.header.last_offset() == last.last_offset))
+    if let Some(last) = view.offsets.last()? {
+        let mut headers = Headers::new(&view.log, last.position, size);
+        if headers.next()?.is_none_or(|found| found.header.last_offset() != last.last_offset) {
+            return Ok(false);
+        }
+    }
+    last_time_holds(view, size)
+}
+
+/// Whether the last time entry is true of the batch that it names. An entry of after the last sync
+/// may be torn, and may name an offset of before it all the same.
+fn last_time_holds(view: &View, size: u64) -> io::Result<bool> {
+    let Some(last) = view.times.last()? else { return Ok(true) };
+    let named = view.find(last.offset, size)?;
+    Ok(named.is_some_and(|Found { header, .. }| {
+        (header.last_offset(), header.max_timestamp) == (last.offset, last.timestamp_ms)
+    }))
 }
 
 /// Notes the idempotent batches of a segment from `from` on.

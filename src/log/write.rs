@@ -14,7 +14,7 @@ use super::producers::{ProducerEntry, Verdict};
 use super::segment::{Active, Stamped};
 use crate::env::Edge;
 use crate::model::{LeaderEpoch, Offset, ProducerId};
-use crate::record::{Batch, TimestampType};
+use crate::record::{Batch, BatchHeader, TimestampType};
 
 /// A batch's place after its append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,20 +79,14 @@ impl Log {
         now_ms: i64,
     ) -> Option<Result<Appended, AppendError>> {
         let header = batch.header();
-        if header.is_idempotent() {
-            match writer.producers.judge(header) {
-                Ok(Verdict::Append) => {}
-                Ok(Verdict::Duplicate(found)) => {
-                    return Some(Ok(Appended {
-                        base_offset: found.base_offset,
-                        last_offset: found.last_offset,
-                        append_time_ms: found.appended_ms,
-                        log_start: self.log_start(),
-                        duplicate: true,
-                    }));
-                }
-                Err(error) => return Some(Err(error.into())),
-            }
+        let mut answer = self.judge(writer, header);
+        if matches!(&answer, Some(Ok(found)) if found.base_offset >= self.log_end()) {
+            // The first of them waits in the group: what becomes of it decides.
+            self.write(writer, group, results, epoch, now_ms);
+            answer = self.judge(writer, header);
+        }
+        if answer.is_some() {
+            return answer;
         }
         let config = self.config.load();
         let max_timestamp = match config.timestamp_type {
@@ -106,6 +100,10 @@ impl Log {
         let next = NextBatch { bytes: batch.len() as u64, last, max_timestamp };
         if roll_is_due(&writer.active, &config, group.bytes, &next, now_ms) {
             self.write(writer, group, results, epoch, now_ms);
+            // The batch before it may have failed just now, and this one would follow a hole.
+            if let Some(answer) = self.judge(writer, header) {
+                return Some(answer);
+            }
             if writer.active.size() > 0
                 && let Err(error) = self.roll(writer, now_ms)
             {
@@ -125,6 +123,28 @@ impl Log {
         group.places.push(place);
         group.stamped.push(Stamped { header: stamped, bytes: stamped.write(), body: batch.body() });
         None
+    }
+
+    /// What an idempotent batch is answered without a write; `None` when it is next.
+    fn judge(
+        &self,
+        writer: &Writer,
+        header: &BatchHeader,
+    ) -> Option<Result<Appended, AppendError>> {
+        if !header.is_idempotent() {
+            return None;
+        }
+        match writer.producers.judge(header) {
+            Ok(Verdict::Append) => None,
+            Ok(Verdict::Duplicate(found)) => Some(Ok(Appended {
+                base_offset: found.base_offset,
+                last_offset: found.last_offset,
+                append_time_ms: found.appended_ms,
+                log_start: self.log_start(),
+                duplicate: true,
+            })),
+            Err(error) => Some(Err(error.into())),
+        }
     }
 
     fn next_offset(&self, group: &Group<'_>) -> Offset {
@@ -175,11 +195,22 @@ impl Log {
         now_ms: i64,
     ) -> io::Result<()> {
         self.env.edges.reached(Edge::BeforeAppend)?;
-        if self.epochs.lock().assign(epoch, self.log_end()) {
-            self.epochs.lock().store(&*self.env.edges)?;
-        }
+        self.begin_epoch(epoch)?;
         writer.active.append(&group.stamped, now_ms)?;
         self.env.edges.reached(Edge::AfterAppend)
+    }
+
+    /// Notes where an epoch begins; durable before its first record is written.
+    fn begin_epoch(&self, epoch: LeaderEpoch) -> io::Result<()> {
+        let mut epochs = self.epochs.lock();
+        if epochs.latest().is_some_and(|latest| epoch <= latest) {
+            return Ok(());
+        }
+        let mut begun = epochs.clone();
+        begun.assign(epoch, self.log_end());
+        begun.store(&*self.env.edges)?;
+        *epochs = begun;
+        Ok(())
     }
 
     /// Rolls the active segment if its records span `segment.ms` or it has been open for so long.
@@ -219,17 +250,10 @@ impl Log {
         let config = self.config.load();
         let sealed = writer.active.seal()?;
         self.env.edges.reached(Edge::SealedBeforeNext)?;
-        let base = self.log_end();
-        let next = Active::create(
-            &self.dir,
-            base,
-            config.index_bytes,
-            config.index_interval_bytes,
-            now_ms,
-        )?;
-        self.write_snapshot(writer, base)?;
-        self.folder_dirty.store(true, Ordering::Release);
-        self.env.edges.reached(Edge::NextCreated)?;
+        let next = self.create_next(writer, &config, now_ms).inspect_err(|_| {
+            // Were the file still there at the next start, it would end the active segment early.
+            drop(std::fs::remove_file(path(&self.dir, self.log_end(), FileKind::Log)));
+        })?;
         let segments = self.segments.load();
         let mut all = segments.sealed.clone();
         self.sealed_bytes.fetch_add(sealed.size(), Ordering::Relaxed);
@@ -239,10 +263,24 @@ impl Log {
         Ok(())
     }
 
-    /// Producer states before `offset`, beside the segment that begins there.
+    fn create_next(&self, writer: &Writer, config: &LogConfig, now_ms: i64) -> io::Result<Active> {
+        let (base, interval) = (self.log_end(), config.index_interval_bytes);
+        let next = Active::create(&self.dir, base, config.index_bytes, interval, now_ms)?;
+        self.write_snapshot(writer, base)?;
+        self.folder_dirty.store(true, Ordering::Release);
+        self.env.edges.reached(Edge::NextCreated)?;
+        Ok(next)
+    }
+
+    /// Producer states before `offset`, beside the segment that begins there. One that is there
+    /// tells of the same records, and may be durable: it is not overwritten.
     fn write_snapshot(&self, writer: &Writer, offset: Offset) -> io::Result<()> {
+        let place = path(&self.dir, offset, FileKind::ProducerSnapshot);
+        if place.exists() {
+            return Ok(());
+        }
         let bytes = producer_snapshot::encode(&writer.producers.snapshot());
-        std::fs::write(path(&self.dir, offset, FileKind::ProducerSnapshot), bytes)
+        std::fs::write(&place, bytes).inspect_err(|_| drop(std::fs::remove_file(&place)))
     }
 
     /// Makes every record of now durable. Returns up to where. Blocking.
@@ -303,7 +341,8 @@ impl Log {
         };
         self.sync()?;
         let segments = self.segments.load_full();
-        for sealed in segments.sealed.iter().filter(|sealed| sealed.end() > before) {
+        // One that was sealed at the last recovery point got its last time entry after it.
+        for sealed in segments.sealed.iter().filter(|sealed| sealed.end() >= before) {
             let view = sealed.view().map_err(write)?;
             view.offsets.sync().and_then(|()| view.times.sync()).map_err(write)?;
         }

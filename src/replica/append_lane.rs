@@ -100,6 +100,8 @@ fn append(partition: &Arc<Partition>, requests: Vec<AppendRequest>, flusher: &Fl
         }
     }
     if !promised.is_empty() {
-        flusher.queue(FlushRequest { partition: partition.clone(), promised });
+        flusher.queue(FlushRequest::Now { partition: partition.clone(), promised });
+    } else if let Some(due) = partition.plan_flush() {
+        flusher.queue(FlushRequest::Later { partition: Arc::downgrade(partition), due });
     }
 }

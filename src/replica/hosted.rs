@@ -222,25 +222,32 @@ impl Replicas {
         reply
     }
 
-    /// Moves a partition's log start, durably, and returns where it is.
+    /// Moves a partition's log start, durably, and returns where it is. What lies below it is
+    /// synced first: were it lost in a power cut, the log would end below its own start, and
+    /// offsets would be given twice.
     ///
     /// # Errors
-    /// When the checkpoint cannot be written; the start has moved until the next restart.
+    /// When the records cannot be synced: nothing has moved. When the checkpoint cannot be written:
+    /// the start has moved until the next restart.
     pub async fn move_log_start(
         self: &Arc<Self>,
         partition: &Arc<Partition>,
         start: Offset,
     ) -> Result<Offset, CheckpointError> {
         let (replicas, partition) = (self.clone(), partition.clone());
+        let path = self.log_dir.display().to_string();
+        let failed = move |source| CheckpointError::Io { path: path.clone(), source };
+        let not_synced = failed.clone();
         let moved = tokio::task::spawn_blocking(move || {
-            let start = partition.log().local().set_log_start(start);
+            let log = partition.log().local();
+            if start.min(log.log_end()) > log.flushed() {
+                log.sync().map_err(|error| not_synced(io::Error::other(error)))?;
+            }
+            let start = log.set_log_start(start);
             replicas.checkpoints.write_log_starts(&replicas.all())?;
             Ok(start)
         });
-        let path = self.log_dir.display().to_string();
-        moved
-            .await
-            .map_err(|panic| CheckpointError::Io { path, source: io::Error::other(panic) })?
+        moved.await.map_err(|panic| failed(io::Error::other(panic)))?
     }
 
     /// Writes the checkpoint files. Blocking.

@@ -3,6 +3,7 @@
 mod append_lane;
 mod checkpoints;
 mod error;
+mod flush_plans;
 mod flusher;
 mod hosted;
 mod partition;

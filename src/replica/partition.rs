@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use icecore_tiering::PartitionKey;
+use parking_lot::Mutex;
 
 use super::waiters::Waiters;
 use crate::config::{TimestampSource, TopicConfig};
@@ -39,6 +41,8 @@ pub struct Partition {
     tail: Tail,
     waiters: Waiters,
     clock: Arc<dyn Clock>,
+    /// When the flusher will sync it without being asked again (`flush.ms`).
+    planned_flush: Mutex<Option<Instant>>,
 }
 
 /// Where the freshly written part of the log begins: two marks that follow the end at a distance
@@ -77,8 +81,18 @@ impl Partition {
     ) -> Self {
         let end = log.local().log_end();
         let high_watermark = AtomicI64::new(end.get());
-        let (config, waiters, tail) = (ArcSwap::new(config), Waiters::default(), Tail::new(end));
-        Self { name, topic_id, leader_epoch, log, config, high_watermark, tail, waiters, clock }
+        Self {
+            name,
+            topic_id,
+            leader_epoch,
+            log,
+            config: ArcSwap::new(config),
+            high_watermark,
+            tail: Tail::new(end),
+            waiters: Waiters::default(),
+            clock,
+            planned_flush: Mutex::new(None),
+        }
     }
 
     /// Topic and number.
@@ -155,6 +169,27 @@ impl Partition {
     pub(super) fn flush_is_due(&self) -> bool {
         let unflushed = self.log.local().log_end() - self.log.local().flushed();
         unflushed >= self.config.load().flush_messages()
+    }
+
+    /// When `flush.ms` wants a sync of what was just written, if no plan covers it yet. Whoever
+    /// takes the answer plans it.
+    pub(super) fn plan_flush(&self) -> Option<Instant> {
+        let interval = self.config.load().flush_interval()?;
+        if self.log.local().flushed() >= self.log.local().log_end() {
+            return None;
+        }
+        let due = Instant::now().checked_add(interval)?;
+        let mut planned = self.planned_flush.lock();
+        if planned.is_some_and(|planned| planned <= due) {
+            return None;
+        }
+        *planned = Some(due);
+        Some(due)
+    }
+
+    /// The plan is carried out: what is written from here on needs another one.
+    pub(super) fn begin_planned_flush(&self) {
+        *self.planned_flush.lock() = None;
     }
 
     /// Syncs all that was written so far. Blocking; on a flusher only.

@@ -123,8 +123,18 @@ impl Client {
 
     /// Produces batches to partition 0 with `acks=all`.
     pub(crate) async fn produce(&mut self, topic: &str, records: &[u8]) -> Produced {
+        self.produce_with_acks(topic, records, -1).await
+    }
+
+    /// Produces batches to partition 0.
+    pub(crate) async fn produce_with_acks(
+        &mut self,
+        topic: &str,
+        records: &[u8],
+        acks: i16,
+    ) -> Produced {
         let request = ProduceRequest {
-            acks: -1,
+            acks,
             timeout_ms: 5_000,
             topic_data: vec![TopicProduceData {
                 name: topic.to_owned().into(),

@@ -70,6 +70,22 @@ async fn a_batch_of_an_old_format_is_refused_and_takes_no_offset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn too_few_in_sync_replicas_refuse_acks_all_before_the_append() {
+    let topic = "two-replicas";
+    let dir = tempfile::tempdir().expect("dir");
+    let broker = start(dir.path()).await;
+    let mut client = broker.client().await;
+    let created = client.create(topic, &[("min.insync.replicas", "2")]).await;
+    assert_eq!(created, (0, String::new()));
+    let refused = client.produce(topic, &batch(b"of two")).await;
+    assert_eq!(refused.error, ErrorCode::NotEnoughReplicas.as_i16(), "{refused:?}");
+    assert!(refused.message.contains("min.insync.replicas"), "{refused:?}");
+    let leader_only = client.produce_with_acks(topic, &batch(b"of one"), 1).await;
+    assert_eq!((leader_only.error, leader_only.offset), (0, 0), "acks=1 asks for the leader alone");
+    assert_eq!(client.values(topic, 0).await, [b"of one".to_vec()], "the refused one is not there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_topic_is_refused_for_producers_and_consumers() {
     let topic = "known";
     let (_dir, _broker, mut client) = with_topic(topic, &[]).await;

@@ -23,13 +23,13 @@ pub(super) struct Mapped<const N: usize> {
 }
 
 impl<const N: usize> Mapped<N> {
-    /// Opens or creates the file, with room for at least `capacity` entries; bytes after the last
-    /// whole entry are not counted.
+    /// Opens or creates the file, with room for at least `capacity` entries, and for one more than
+    /// it holds; bytes after the last whole entry are not counted.
     pub(super) fn open(path: &Path, capacity: usize) -> io::Result<Self> {
         let file =
             File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let count = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)? / N;
-        let capacity = capacity.max(count).max(1);
+        let capacity = capacity.max(count + 1);
         Ok(Self { file, count: AtomicUsize::new(count), capacity, map: OnceLock::new() })
     }
 
@@ -38,9 +38,9 @@ impl<const N: usize> Mapped<N> {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Whether no further entry fits.
-    pub(super) fn is_full(&self) -> bool {
-        self.count() >= self.capacity
+    /// Entries that still fit.
+    pub(super) fn room(&self) -> usize {
+        self.capacity - self.count()
     }
 
     /// Adds an entry. One thread at a time.

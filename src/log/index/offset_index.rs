@@ -74,7 +74,7 @@ impl OffsetIndex {
     /// Whether no further entry fits: the segment has to be rolled.
     #[must_use]
     pub(crate) fn is_full(&self) -> bool {
-        self.entries.is_full()
+        self.entries.room() == 0
     }
 
     /// The last entry.

@@ -52,7 +52,8 @@ impl TimeIndex {
         Ok(Self { base, entries: Mapped::open(path, bytes_max / TIME_ENTRY_LEN + 1)? })
     }
 
-    /// Adds an entry when its timestamp is larger than the last one's. One thread at a time.
+    /// Adds an entry when its timestamp is larger than the last one's, also when only the slot for
+    /// the sealing entry is left. One thread at a time.
     ///
     /// # Errors
     /// What the disk says; the index is as before then.
@@ -82,7 +83,7 @@ impl TimeIndex {
     /// Whether only the slot for the sealing entry is left: the segment has to be rolled.
     #[must_use]
     pub(crate) fn is_full(&self) -> bool {
-        self.entries.is_full()
+        self.entries.room() <= 1
     }
 
     /// The last entry whose timestamp is smaller than `timestamp_ms`: no record up to its offset
@@ -161,6 +162,28 @@ impl TimeIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_slot_for_the_sealing_entry_is_kept_even_when_the_bound_was_lowered() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("t");
+        let entry = |number| TimeEntry { timestamp_ms: number, offset: Offset::new(number) };
+        let fill = |index: &TimeIndex, mut number| {
+            while !index.is_full() {
+                index.push(entry(number)).expect("push");
+                number += 1;
+            }
+            number
+        };
+        let index = TimeIndex::open(&path, Offset::ZERO, 5 * TIME_ENTRY_LEN).expect("open");
+        let next = fill(&index, 1);
+        assert_eq!(next, 6, "five fit");
+        index.push(entry(next)).expect("the sealing entry");
+        drop(index);
+        let index = TimeIndex::open(&path, Offset::ZERO, TIME_ENTRY_LEN).expect("open");
+        assert!(index.is_full());
+        index.push(entry(next + 1)).expect("the sealing entry");
+    }
 
     #[test]
     fn a_search_starts_after_the_last_smaller_timestamp() {

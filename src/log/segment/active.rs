@@ -185,7 +185,8 @@ impl Active {
             self.max_timestamp =
                 TimeEntry { timestamp_ms: header.max_timestamp, offset: header.last_offset() };
         }
-        let due = self.bytes_since_index > self.index_interval_bytes;
+        // An index may fill up within one write: what it misses is found by a longer scan.
+        let due = self.bytes_since_index > self.index_interval_bytes && !self.index_is_full();
         if due {
             self.bytes_since_index = 0;
         }

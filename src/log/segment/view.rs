@@ -75,7 +75,8 @@ pub struct View {
 }
 
 impl View {
-    /// Creates the files of a segment, which must not be there.
+    /// Creates the files of a segment. What a roll that failed left in their places is emptied:
+    /// no record lies there.
     pub(super) fn create(
         dir: &Path,
         base: Offset,
@@ -83,8 +84,11 @@ impl View {
         index_bytes_max: usize,
     ) -> io::Result<Self> {
         let path = path(dir, base, FileKind::Log);
-        let log = File::options().read(true).write(true).create_new(true).open(path)?;
-        Self::over(dir, base, log, extent, index_bytes_max)
+        let log = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+        let mut view = Self::over(dir, base, log, extent, index_bytes_max)?;
+        view.offsets.clear()?;
+        view.times.clear()?;
+        Ok(view)
     }
 
     /// Opens the files of a segment; what it holds is told by `extent`.

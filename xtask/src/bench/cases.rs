@@ -64,6 +64,9 @@ fn of_latency(name: &str, latency: &Latency) -> [Figure; 2] {
     ]
 }
 
+/// Where uploads are not what is measured, neither broker does any.
+const LOCAL: [&str; 1] = ["remote.storage.enable=false"];
+
 /// Runs the cases against a broker that starts from nothing. A warm-up runs those that load it.
 pub(super) fn run(
     place: &Place,
@@ -82,13 +85,13 @@ pub(super) fn run(
             }
             Case::Small => figures.extend(pair(place, &broker, "100 B", 100, 8_000_000 / shrink)?),
             Case::Idempotent => {
-                broker.create_topic(place, "idempotent", 1, &[])?;
+                broker.create_topic(place, "idempotent", 1, &LOCAL)?;
                 let count = 1_500_000 / shrink;
                 let run = produce(place, &broker, "idempotent", 1024, count, true)?;
                 figures.extend(of_run("produce 1 KiB idempotent", &run));
             }
             Case::Latency => {
-                broker.create_topic(place, "latency", 1, &[])?;
+                broker.create_topic(place, "latency", 1, &LOCAL)?;
                 let latency = latency(place, &broker, "latency", 60_000 / shrink)?;
                 figures.extend(of_latency("ack at 5,000/s", &latency));
             }
@@ -110,7 +113,7 @@ pub(super) fn run(
 /// Produced, then read back from the page cache.
 fn pair(place: &Place, broker: &Broker, name: &str, size: u64, count: u64) -> Result<Vec<Figure>> {
     let topic = format!("records-{size}");
-    broker.create_topic(place, &topic, 1, &[])?;
+    broker.create_topic(place, &topic, 1, &LOCAL)?;
     let produced = produce(place, broker, &topic, size, count, false)?;
     let consumed = consume(place, broker, &topic, size, count)?;
     let mut figures: Vec<_> = of_run(&format!("produce {name}"), &produced).into();
@@ -141,7 +144,7 @@ fn tiered(place: &Place, broker: &Broker, shrink: u64) -> Result<Vec<Figure>> {
     }
     let mut figures: Vec<_> = of_run("produce 1 KiB while uploading", &produced).into();
     figures.extend(of_run("replay 1 KiB", &consume(place, broker, "tiered", 1024, replayed)?));
-    broker.create_topic(place, "beside", 1, &[])?;
+    broker.create_topic(place, "beside", 1, &LOCAL)?;
     let beside = ("tiered", replayed);
     let latency = latency_beside_replay(place, broker, "beside", 60_000 / shrink, beside)?;
     figures.extend(of_latency("ack beside a replay", &latency));
@@ -152,7 +155,7 @@ fn tiered(place: &Place, broker: &Broker, shrink: u64) -> Result<Vec<Figure>> {
 fn restart(place: &Place, peer: Peer, partitions: u64) -> Result<Figure> {
     let folder = place.fresh()?;
     let broker = peer.start(place, &folder)?;
-    broker.create_topic(place, "many", u32::try_from(partitions)?, &[])?;
+    broker.create_topic(place, "many", u32::try_from(partitions)?, &LOCAL)?;
     produce(place, &broker, "many", 1024, 1000, false)?;
     broker.kill()?;
     let broker = peer.start(place, &folder)?;
