@@ -273,7 +273,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
-    use crate::server::residency::Residency;
+    use crate::server::residency::{Residency, evict};
 
     fn reader(cold_threads: usize) -> (ColdReader, SocketMetrics) {
         let metrics = SocketMetrics::unregistered();
@@ -285,7 +285,7 @@ mod tests {
         let mut file = tempfile::tempfile_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         file.write_all(bytes).unwrap();
         file.sync_all().unwrap();
-        rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+        evict(&file, bytes.len() as u64);
         Arc::new(file)
     }
 

@@ -146,6 +146,21 @@ fn has_cachestat() -> bool {
     code != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EBADF)
 }
 
+/// Makes the page cache forget the file's first `len` bytes. The advice is not an order: pages that
+/// another processor has at hand are spared, so it is given until it was taken.
+#[cfg(test)]
+pub(super) fn evict(file: &File, len: u64) {
+    let start = std::time::Instant::now();
+    loop {
+        rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).expect("fadvise");
+        let pages = (0..len).step_by(4096);
+        if pages.into_iter().all(|at| !Residency::detect().is_resident(file, at, 1)) {
+            return;
+        }
+        assert!(start.elapsed().as_secs() < 20, "the page cache does not let go of the file");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -160,7 +175,7 @@ mod tests {
         let mut file = tempfile::tempfile_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         file.write_all(&vec![7; LEN as usize]).unwrap();
         file.sync_all().unwrap();
-        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        super::evict(&file, LEN);
         file
     }
 
