@@ -340,19 +340,25 @@ impl Log {
             (self.log_end(), producer_snapshot::encode(&writer.producers.snapshot()))
         };
         self.sync()?;
-        let segments = self.segments.load_full();
-        // One that was sealed at the last recovery point got its last time entry after it.
-        for sealed in segments.sealed.iter().filter(|sealed| sealed.end() >= before) {
-            let view = sealed.view().map_err(write)?;
-            view.offsets.sync().and_then(|()| view.times.sync()).map_err(write)?;
-        }
-        let active = &segments.active;
-        active.offsets.sync().and_then(|()| active.times.sync()).map_err(write)?;
+        self.sync_indexes(before).map_err(write)?;
         let place = path(&self.dir, end, FileKind::ProducerSnapshot);
         replace(&place, &snapshot, &*self.env.edges).map_err(write)?;
         self.drop_stray_snapshots(end);
         self.recovery_point.fetch_max(end.get(), Ordering::AcqRel);
         Ok(end)
+    }
+
+    /// Syncs the indexes of what reaches `from`. A segment that was sealed right at a recovery point
+    /// got its last time entry after it, so one that ends there is among them.
+    fn sync_indexes(&self, from: Offset) -> io::Result<()> {
+        let segments = self.segments.load_full();
+        for sealed in segments.sealed.iter().filter(|sealed| sealed.end() >= from) {
+            let view = sealed.view()?;
+            view.offsets.sync()?;
+            view.times.sync()?;
+        }
+        segments.active.offsets.sync()?;
+        segments.active.times.sync()
     }
 
     /// Removes snapshots that neither a segment's base nor the recovery point needs.
@@ -376,8 +382,11 @@ impl Log {
     /// # Errors
     /// What the disk says; the next start then recovers.
     pub fn close(&self) -> Result<(), AppendError> {
-        self.advance_recovery_point()?;
-        self.epochs.lock().store(&*self.env.edges).map_err(|e| AppendError::Write(Arc::new(e)))
+        let point = self.advance_recovery_point()?;
+        // The next start trusts all of them, also one that was sealed after the point was reached.
+        self.sync_indexes(point)
+            .and_then(|()| self.epochs.lock().store(&*self.env.edges))
+            .map_err(|error| AppendError::Write(Arc::new(error)))
     }
 }
 
