@@ -241,14 +241,12 @@ impl Round {
                 self.oracle.append(kept.clone());
                 self.oracle.sent.push((batch, kept));
             }
-            (Verdict::Duplicate { base, .. }, Ok(appended)) => {
+            (Verdict::Duplicate { base }, Ok(appended)) => {
                 assert!(appended.duplicate, "{kept:?} is there already");
                 assert_eq!(appended.base_offset, *base, "{kept:?}");
             }
-            (
-                Verdict::OutOfOrder | Verdict::Duplicate { surely: false, .. },
-                Err(AppendError::Producer(ProducerError::OutOfOrder { .. })),
-            ) => {}
+            (Verdict::OutOfOrder, Err(AppendError::Producer(ProducerError::OutOfOrder { .. }))) => {
+            }
             // It was refused before the write of the batch that it follows failed.
             (_, Err(AppendError::Producer(ProducerError::OutOfOrder { .. })))
                 if self.trap.fired().is_some() => {}
@@ -330,7 +328,6 @@ impl Round {
         }
         (self.recovery_point, self.log_start) = (point, self.oracle.log_start);
         self.log = None;
-        self.oracle.forget_all_but_the_last();
         self.open(true);
         self.check_all();
     }

@@ -1,7 +1,5 @@
 //! What the log should hold, told in the simplest way: a list of batches.
 
-use std::collections::BTreeMap;
-
 use crate::model::{LeaderEpoch, Offset, ProducerEpoch, Sequence};
 use crate::record::Batch;
 
@@ -36,11 +34,9 @@ impl Kept {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Append,
-    /// Surely recognised, or possibly: a start remembers the last batch of each producer, and
-    /// whatever its log still tells.
+    /// One of a producer's last five, which a start remembers as well.
     Duplicate {
         base: Offset,
-        surely: bool,
     },
     OutOfOrder,
 }
@@ -50,8 +46,6 @@ pub(super) struct Oracle {
     batches: Vec<Kept>,
     /// Batches that were appended, for sending them again.
     pub(super) sent: Vec<(Batch, Kept)>,
-    /// How many of a producer's latest batches are surely remembered; all five when absent.
-    sure: BTreeMap<u64, usize>,
     pub(super) log_start: Offset,
     /// Where the oldest local segment begins.
     pub(super) local_start: Offset,
@@ -74,13 +68,10 @@ impl Oracle {
 
     pub(super) fn judge(&self, kept: &Kept) -> Verdict {
         let Some((id, _, sequence)) = kept.producer else { return Verdict::Append };
-        let known = self.batches.iter().rev().filter(|known| known.is_of(id)).take(REMEMBERED);
-        for (age, known) in known.enumerate() {
-            let same = known.producer == kept.producer && known.count() == kept.count();
-            if same {
-                let surely = self.sure.get(&id).is_none_or(|sure| age < *sure);
-                return Verdict::Duplicate { base: known.base, surely };
-            }
+        let mut known = self.batches.iter().rev().filter(|known| known.is_of(id)).take(REMEMBERED);
+        let same = |known: &&Kept| known.producer == kept.producer && known.count() == kept.count();
+        if let Some(known) = known.find(same) {
+            return Verdict::Duplicate { base: known.base };
         }
         let unknown = !self.batches.iter().any(|known| known.is_of(id));
         if unknown || sequence == self.next_sequence(id) {
@@ -91,18 +82,7 @@ impl Oracle {
     }
 
     pub(super) fn append(&mut self, kept: Kept) {
-        if let Some((id, ..)) = kept.producer
-            && let Some(sure) = self.sure.get_mut(&id)
-        {
-            *sure += 1;
-        }
         self.batches.push(Kept { base: self.end(), ..kept });
-    }
-
-    /// A start remembers the last batch of each producer, at least.
-    pub(super) fn forget_all_but_the_last(&mut self) {
-        let ids = self.batches.iter().filter_map(|kept| kept.producer).map(|(id, ..)| id);
-        self.sure = ids.map(|id| (id, 1)).collect();
     }
 
     /// The log ends at `end` after a crash: a tail is gone, or `pending` batches are there.
@@ -115,7 +95,6 @@ impl Oracle {
         }
         assert_eq!(self.end(), end, "the log ends with a whole batch that was sent");
         self.synced = self.synced.min(end);
-        self.forget_all_but_the_last();
     }
 
     /// At most `count` batches from the one that holds `offset` on.
