@@ -76,8 +76,8 @@ fn status(partition: &Partition, bounds: Option<Bounds>) -> PartitionStatus {
     let uploaded = log.remote_end().unwrap_or_default();
     let waits = |segment: &&Arc<Sealed>| log.is_tiered() && segment.end() > uploaded;
     let pending: Vec<_> = sealed.iter().filter(waits).collect();
-    let local_oldest = sealed.first().map(|segment| segment.first_timestamp_ms());
-    let oldest = bounds.as_ref().map(|bounds| bounds.first_timestamp_ms).filter(|ms| *ms >= 0);
+    let remote_oldest = bounds.as_ref().map(|bounds| bounds.first_timestamp_ms);
+    let oldest = remote_oldest.filter(|ms| *ms >= 0).or_else(|| local_oldest(partition));
     PartitionStatus {
         topic: partition.name().topic.to_string(),
         partition: partition.name().partition,
@@ -97,9 +97,18 @@ fn status(partition: &Partition, bounds: Option<Bounds>) -> PartitionStatus {
             segments: pending.len() as u64,
             bytes: pending.iter().map(|segment| segment.size()).sum(),
         },
-        oldest_timestamp_ms: oldest.or(local_oldest.filter(|ms| *ms >= 0)),
+        oldest_timestamp_ms: oldest,
         upload_lag_ms: pending.first().map_or(0, |oldest| sealed_for_ms(oldest)),
     }
+}
+
+/// The timestamp of the first record on this disk, if it is known.
+fn local_oldest(partition: &Partition) -> Option<i64> {
+    let first = partition.log().local().first_timestamp_ms();
+    let first = first.inspect_err(|error| {
+        tracing::warn!(partition = %partition.name(), %error, "the oldest record cannot be read");
+    });
+    first.ok().filter(|ms| *ms >= 0)
 }
 
 /// How long ago the segment was last written; 0 when it is gone meanwhile.

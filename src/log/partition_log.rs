@@ -133,6 +133,16 @@ impl Log {
         (segments.active.base(), segments.active.extent())
     }
 
+    /// The base timestamp of the first local batch, -1 when there is none. Blocking.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn first_timestamp_ms(&self) -> io::Result<i64> {
+        let segments = self.segments.load();
+        let sealed = segments.sealed.first().map(|first| first.first_timestamp_ms());
+        sealed.map_or_else(|| segments.active.first_timestamp(), Ok)
+    }
+
     /// Takes over changed settings; they count from the next append on.
     pub fn configure(&self, config: LogConfig) {
         self.config.store(Arc::new(config));

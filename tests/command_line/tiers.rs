@@ -40,3 +40,13 @@ fn the_tiers_are_shown_and_records_come_back_from_both() {
     assert_eq!(broker.run("consume t --to end"), lines);
     assert_eq!(broker.run("consume t --from 5 --max 1"), "5 of these lines\n");
 }
+
+#[test]
+fn the_time_of_the_oldest_record_shows_as_soon_as_there_is_one() {
+    let broker = Broker::start(&["num.partitions=1"]);
+    broker.run("topic create t");
+    let oldest = || broker.json("tier status t")[0]["oldest_timestamp_ms"].clone();
+    assert!(oldest().is_null(), "nothing is there yet");
+    broker.produce("t", "one\n");
+    assert!(oldest().is_u64(), "it lies in the active segment");
+}
