@@ -69,13 +69,14 @@ const LOCAL: [&str; 1] = ["remote.storage.enable=false"];
 
 /// Runs the cases against a broker that starts from nothing. A warm-up runs those that load it.
 pub(super) fn run(
-    place: &Place,
+    place: &mut Place,
     peer: Peer,
     cases: &[Case],
     shrink: u64,
     warm_up: bool,
 ) -> Result<Vec<Figure>> {
-    let broker = peer.start(place, &place.fresh()?)?;
+    let folder = place.fresh()?;
+    let broker = peer.start(place, &folder)?;
     let idle = broker.resident_mib()?;
     let mut figures = Vec::new();
     for case in cases {
@@ -152,7 +153,7 @@ fn tiered(place: &Place, broker: &Broker, shrink: u64) -> Result<Vec<Figure>> {
 }
 
 /// Kills a broker that holds many partitions, and takes the time until it answers again.
-fn restart(place: &Place, peer: Peer, partitions: u64) -> Result<Figure> {
+fn restart(place: &mut Place, peer: Peer, partitions: u64) -> Result<Figure> {
     let folder = place.fresh()?;
     let broker = peer.start(place, &folder)?;
     broker.create_topic(place, "many", u32::try_from(partitions)?, &LOCAL)?;

@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: icecore beside Apache Kafka, in turn, with the same client.
 //!
 //! Each round starts both from nothing; Kafka's very first round is thrown away, for the JVM
-//! doubles its speed in its first gigabytes. What is printed was measured in this run, medians and
+//! doubles its speed in its first gigabytes. The page cache is full before every start. What is printed was measured in this run, medians and
 //! ratios; raw figures go to `target/bench.jsonl`.
 
 mod cases;
 mod client;
 mod icecore;
 mod kafka;
+mod page_cache;
 mod peer;
 mod report;
 
@@ -44,7 +45,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         true => Case::ALL.to_vec(),
         false => bench.cases.clone(),
     };
-    let place = Place::new(&components, icecore)?;
+    let mut place = Place::new(&components, icecore)?;
     let mut report = Report::create(&crate::root()?.join("target/bench.jsonl"))?;
     let peers: &[Peer] = if bench.alone { &[Peer::Icecore] } else { &Peer::ALL };
     for round in 0..=bench.rounds {
@@ -58,7 +59,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
                 peer.name(),
                 if warm_up { " (warms up)" } else { "" }
             );
-            let figures = cases::run(&place, *peer, &cases, bench.shrink, warm_up)?;
+            let figures = cases::run(&mut place, *peer, &cases, bench.shrink, warm_up)?;
             if !warm_up {
                 report.add(*peer, &figures)?;
             }

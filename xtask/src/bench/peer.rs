@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::page_cache::PageCache;
 use super::{icecore, kafka};
 use crate::components::{Components, free_ports, performance_tool, remove};
 use crate::groups::Group;
@@ -49,18 +50,21 @@ pub(super) struct Place {
     pub(super) icecore: PathBuf,
     pub(super) performance_tool: PathBuf,
     data: PathBuf,
+    page_cache: PageCache,
 }
 
 impl Place {
     pub(super) fn new(components: &Components, icecore: PathBuf) -> Result<Self> {
         let data = crate::root()?.join("target/bench-data");
         let performance_tool = performance_tool(components.folder());
-        Ok(Self { components: components.clone(), icecore, performance_tool, data })
+        let page_cache = PageCache::new(&crate::root()?.join("target"))?;
+        Ok(Self { components: components.clone(), icecore, performance_tool, data, page_cache })
     }
 
-    /// An empty folder for a broker's data.
-    pub(super) fn fresh(&self) -> Result<PathBuf> {
+    /// An empty folder for a broker's data, and a full page cache.
+    pub(super) fn fresh(&mut self) -> Result<PathBuf> {
         remove(&self.data)?;
+        self.page_cache.fill()?;
         Ok(self.data.clone())
     }
 }
