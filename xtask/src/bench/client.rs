@@ -75,6 +75,15 @@ pub(super) struct Latency {
     pub(super) p99: f64,
 }
 
+impl Latency {
+    /// Of at least one time in milliseconds.
+    pub(super) fn of(mut millis: Vec<f64>) -> Self {
+        millis.sort_by(f64::total_cmp);
+        let at = |per_mille: usize| millis[(millis.len() - 1) * per_mille / 1000];
+        Self { p50: at(500), p99: at(990) }
+    }
+}
+
 /// Sends 5,000 records a second and notes how long each ack takes.
 pub(super) fn latency(place: &Place, broker: &Broker, topic: &str, count: u64) -> Result<Latency> {
     let log = std::env::temp_dir().join(format!("icecore-bench-{}.tsv", std::process::id()));
@@ -86,12 +95,10 @@ pub(super) fn latency(place: &Place, broker: &Broker, topic: &str, count: u64) -
     ensure!(output.status.success(), "rdkafka_performance failed: {said}");
     let text = std::fs::read_to_string(&log)?;
     std::fs::remove_file(&log)?;
-    let mut micros: Vec<u32> =
-        text.lines().filter_map(|line| line.split_whitespace().last()?.parse().ok()).collect();
-    ensure!(!micros.is_empty(), "rdkafka_performance noted no time to an ack");
-    micros.sort_unstable();
-    let at = |per_mille: usize| f64::from(micros[(micros.len() - 1) * per_mille / 1000]) / 1000.0;
-    Ok(Latency { p50: at(500), p99: at(990) })
+    let micros = text.lines().filter_map(|line| line.split_whitespace().last()?.parse().ok());
+    let millis: Vec<f64> = micros.map(|micros: u32| f64::from(micros) / 1000.0).collect();
+    ensure!(!millis.is_empty(), "rdkafka_performance noted no time to an ack");
+    Ok(Latency::of(millis))
 }
 
 /// The same while the first `replayed` records of another topic are read over and over.

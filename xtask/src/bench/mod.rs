@@ -1,13 +1,17 @@
 //! `cargo xtask bench`: icecore beside Apache Kafka, in turn, with the same client.
 //!
-//! Each round starts both from nothing; Kafka's very first round is thrown away, for the JVM
-//! doubles its speed in its first gigabytes. The page cache is full before every start. What is printed was measured in this run, medians and
+//! Each round starts both from nothing, with a full page cache. Kafka does the same work once before
+//! it is measured, for the JVM doubles its speed in its first gigabytes. Where the machine sets a
+//! bound, it is measured in the same round. What is printed was measured in this run, medians and
 //! ratios; raw figures go to `target/bench.jsonl`.
 
 mod cases;
 mod client;
+mod figures;
 mod icecore;
 mod kafka;
+mod load;
+mod machine;
 mod page_cache;
 mod peer;
 mod report;
@@ -19,7 +23,7 @@ use crate::components::Components;
 use crate::groups::end_on_signal;
 use cases::Case;
 use peer::{Peer, Place};
-use report::Report;
+use report::{Report, Whose};
 
 #[derive(Args)]
 pub(crate) struct Bench {
@@ -48,21 +52,15 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     let mut place = Place::new(&components, icecore)?;
     let mut report = Report::create(&crate::root()?.join("target/bench.jsonl"))?;
     let peers: &[Peer] = if bench.alone { &[Peer::Icecore] } else { &Peer::ALL };
-    for round in 0..=bench.rounds {
+    for round in 1..=bench.rounds {
+        println!("xtask: the machine, round {round}");
+        let folder = place.fresh()?;
+        std::fs::create_dir_all(&folder)?;
+        report.add(Whose::Machine, &machine::run(&folder, &cases)?)?;
         for peer in peers {
-            let warm_up = round == 0;
-            if warm_up && *peer == Peer::Icecore {
-                continue;
-            }
-            println!(
-                "xtask: {} round {round}{}",
-                peer.name(),
-                if warm_up { " (warms up)" } else { "" }
-            );
-            let figures = cases::run(&mut place, *peer, &cases, bench.shrink, warm_up)?;
-            if !warm_up {
-                report.add(*peer, &figures)?;
-            }
+            println!("xtask: {}, round {round}", peer.name());
+            let figures = cases::run(&mut place, *peer, &cases, bench.shrink)?;
+            report.add(Whose::Broker(*peer), &figures)?;
         }
     }
     report.print();

@@ -6,8 +6,25 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::cases::Figure;
+use super::figures::Figure;
 use super::peer::Peer;
+
+/// Whose figures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    Broker(Peer),
+    /// No broker's: the machine's own.
+    Machine,
+}
+
+impl Whose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Broker(peer) => peer.name(),
+            Self::Machine => "machine",
+        }
+    }
+}
 
 /// All figures of a run, in the order in which they were first measured.
 pub(super) struct Report {
@@ -20,6 +37,7 @@ struct Row {
     unit: &'static str,
     kafka: Vec<f64>,
     icecore: Vec<f64>,
+    machine: Vec<f64>,
 }
 
 impl Report {
@@ -30,22 +48,22 @@ impl Report {
     }
 
     /// Takes one round's figures.
-    pub(super) fn add(&mut self, peer: Peer, figures: &[Figure]) -> Result<()> {
+    pub(super) fn add(&mut self, whose: Whose, figures: &[Figure]) -> Result<()> {
         for Figure { name, unit, value } in figures {
             println!("  {name}: {value:.3} {unit}");
             let line = serde_json::json!({
-                "broker": peer.name(), "figure": name, "unit": unit, "value": value,
+                "of": whose.name(), "figure": name, "unit": unit, "value": value,
             });
             writeln!(self.raw, "{line}")?;
             let at = self.rows.iter().position(|row| row.name == *name).unwrap_or_else(|| {
-                let (kafka, icecore) = (Vec::new(), Vec::new());
-                self.rows.push(Row { name: name.clone(), unit, kafka, icecore });
+                self.rows.push(Row::new(name, unit));
                 self.rows.len() - 1
             });
             let row = &mut self.rows[at];
-            match peer {
-                Peer::Kafka => row.kafka.push(*value),
-                Peer::Icecore => row.icecore.push(*value),
+            match whose {
+                Whose::Broker(Peer::Kafka) => row.kafka.push(*value),
+                Whose::Broker(Peer::Icecore) => row.icecore.push(*value),
+                Whose::Machine => row.machine.push(*value),
             }
         }
         Ok(())
@@ -53,14 +71,27 @@ impl Report {
 
     /// Prints medians, and icecore's over Kafka's.
     pub(super) fn print(&self) {
-        println!("\n| figure | unit | Kafka | icecore | icecore / Kafka |\n|---|---|---|---|---|");
-        for Row { name, unit, kafka, icecore } in &self.rows {
-            let (kafka, icecore) = (median(kafka), median(icecore));
+        println!("\n| figure | unit | machine | Kafka | icecore | icecore / Kafka |");
+        println!("|---|---|---|---|---|---|");
+        for row in &self.rows {
+            let (kafka, icecore) = (median(&row.kafka), median(&row.icecore));
             let ratio = kafka.zip(icecore).map(|(kafka, icecore)| icecore / kafka);
-            let show = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
-            println!("| {name} | {unit} | {} | {} | {} |", show(kafka), show(icecore), show(ratio));
+            let [machine, kafka, icecore, ratio] =
+                [median(&row.machine), kafka, icecore, ratio].map(show);
+            println!("| {} | {} | {machine} | {kafka} | {icecore} | {ratio} |", row.name, row.unit);
         }
     }
+}
+
+impl Row {
+    fn new(name: &str, unit: &'static str) -> Self {
+        let (kafka, icecore, machine) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name: name.to_owned(), unit, kafka, icecore, machine }
+    }
+}
+
+fn show(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |value| format!("{value:.3}"))
 }
 
 fn median(values: &[f64]) -> Option<f64> {
