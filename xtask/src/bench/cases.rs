@@ -19,6 +19,8 @@ pub(super) enum Case {
     Idempotent,
     /// Time to the ack at 5,000 records a second
     Latency,
+    /// Time to a consumer at the tail; the same beside one that reads pages that left memory
+    Tail,
     /// 2 GB into the remote tier, replayed; then time to the ack beside a replay
     Tiered,
     /// Resident memory, idle and after the other cases
@@ -28,11 +30,12 @@ pub(super) enum Case {
 }
 
 impl Case {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::OneKib,
         Self::Small,
         Self::Idempotent,
         Self::Latency,
+        Self::Tail,
         Self::Tiered,
         Self::Memory,
         Self::Restart,
@@ -75,6 +78,7 @@ fn measure(cases: &[Case], load: &Load<'_>) -> Result<Vec<Figure>> {
             Case::Small => figures.extend(load.there_and_back("100 B", 100, 8_000_000)?),
             Case::Idempotent => figures.extend(load.idempotent()?),
             Case::Latency => figures.extend(load.latency()?),
+            Case::Tail => figures.extend(load.tail()?),
             Case::Tiered => figures.extend(load.tiered()?),
             Case::Memory | Case::Restart => {}
         }

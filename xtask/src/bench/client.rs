@@ -1,5 +1,6 @@
 //! librdkafka's `rdkafka_performance`: the same client against both brokers.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -29,7 +30,7 @@ fn measure(broker: &Broker, bytes: u64, command: &mut Command) -> Result<Run> {
     })
 }
 
-fn tool(place: &Place, broker: &Broker, mode: &str, topic: &str) -> Command {
+pub(super) fn tool(place: &Place, broker: &Broker, mode: &str, topic: &str) -> Command {
     let mut command = Command::new(&place.performance_tool);
     command.args([mode, "-q", "-b", &broker.address, "-t", topic, "-p", "0"]);
     command
@@ -51,7 +52,7 @@ pub(super) fn produce(
     measure(broker, size * count, &mut command)
 }
 
-fn consume_command(place: &Place, broker: &Broker, topic: &str, count: u64) -> Command {
+pub(super) fn consume_command(place: &Place, broker: &Broker, topic: &str, count: u64) -> Command {
     let mut command = tool(place, broker, "-C", topic);
     command.args(["-o", "beginning", "-e", "-c", &count.to_string()]);
     command.args(["-X", "fetch.message.max.bytes=4194304"]);
@@ -86,19 +87,23 @@ impl Latency {
 
 /// Sends 5,000 records a second and notes how long each ack takes.
 pub(super) fn latency(place: &Place, broker: &Broker, topic: &str, count: u64) -> Result<Latency> {
-    let log = std::env::temp_dir().join(format!("icecore-bench-{}.tsv", std::process::id()));
+    let log = tempfile::NamedTempFile::new()?;
     let mut command = tool(place, broker, "-P", topic);
     command.args(["-l", "-u", "-r", "5000", "-s", "1024", "-c", &count.to_string(), "-a", "-1"]);
-    command.args(["-X", "linger.ms=0", "-A"]).arg(&log);
+    command.args(["-X", "linger.ms=0", "-A"]).arg(log.path());
     let output = command.output().context("rdkafka_performance")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "rdkafka_performance failed: {said}");
-    let text = std::fs::read_to_string(&log)?;
-    std::fs::remove_file(&log)?;
-    let micros = text.lines().filter_map(|line| line.split_whitespace().last()?.parse().ok());
-    let millis: Vec<f64> = micros.map(|micros: u32| f64::from(micros) / 1000.0).collect();
+    let millis = times(log.path())?;
     ensure!(!millis.is_empty(), "rdkafka_performance noted no time to an ack");
     Ok(Latency::of(millis))
+}
+
+/// The times that the client noted, in milliseconds, in the order in which they came.
+pub(super) fn times(log: &Path) -> Result<Vec<f64>> {
+    let text = std::fs::read_to_string(log)?;
+    let micros = text.lines().filter_map(|line| line.split_whitespace().last()?.parse().ok());
+    Ok(micros.map(|micros: u32| f64::from(micros) / 1000.0).collect())
 }
 
 /// The same while the first `replayed` records of another topic are read over and over.

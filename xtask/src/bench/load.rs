@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use super::client::{consume, latency, latency_beside_replay, produce};
 use super::figures::{Figure, of_latency, of_run};
 use super::peer::{Broker, Place};
+use super::tail::{tail, tail_beside_cold};
 
 /// Where uploads are not what is measured, neither broker does any.
 pub(super) const LOCAL: [&str; 1] = ["remote.storage.enable=false"];
@@ -16,6 +17,9 @@ const FREED: Duration = Duration::from_secs(180);
 const LOCAL_BYTES: u64 = 3 * (64 << 20);
 /// Acks that are timed, at 5,000 a second.
 const ACKS: u64 = 60_000;
+
+/// Records that a consumer at the tail is timed with, at 1,000 a second.
+const ARRIVALS: u64 = 20_000;
 
 /// A broker, and the topics that the work goes to.
 pub(super) struct Load<'a> {
@@ -56,6 +60,20 @@ impl Load<'_> {
         let topic = self.topic("latency", &LOCAL)?;
         let latency = latency(self.place, self.broker, &topic, ACKS / self.shrink)?;
         Ok(of_latency("ack at 5,000/s", &latency))
+    }
+
+    /// Time to a consumer at the tail, alone and beside one that makes the broker wait for the disk.
+    pub(super) fn tail(&self) -> Result<Vec<Figure>> {
+        let Self { place, broker, shrink, .. } = *self;
+        let (cold, count) = (self.topic("cold", &LOCAL)?, 1_500_000 / shrink);
+        produce(place, broker, &cold, 1024, count, false)?;
+        let [alone, beside] = ["tail", "tail-beside"].map(|name| self.topic(name, &LOCAL));
+        let (alone, beside) = (alone?, beside?);
+        let alone = tail(place, broker, &alone, ARRIVALS)?;
+        let beside = tail_beside_cold(place, broker, &beside, ARRIVALS, (&cold, count))?;
+        let mut figures: Vec<_> = of_latency("tail consumer", &alone).into();
+        figures.extend(of_latency("tail consumer beside cold pages", &beside));
+        Ok(figures)
     }
 
     /// Fills the remote tier, waits until the local copies are gone, and replays.

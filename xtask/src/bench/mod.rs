@@ -15,6 +15,7 @@ mod machine;
 mod page_cache;
 mod peer;
 mod report;
+mod tail;
 
 use anyhow::Result;
 use clap::Args;

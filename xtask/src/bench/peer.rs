@@ -123,10 +123,15 @@ impl Broker {
         Ok(kib.context("no VmRSS")? / 1024.0)
     }
 
+    /// Where partition 0 of a topic lies.
+    pub(super) fn partition_folder(&self, topic: &str) -> PathBuf {
+        self.log_dir.join(format!("{topic}-0"))
+    }
+
     /// Bytes of record files that partition 0 of a topic has on the local disk.
     pub(super) fn local_bytes(&self, topic: &str) -> Result<u64> {
         let mut bytes = 0;
-        for entry in std::fs::read_dir(self.log_dir.join(format!("{topic}-0")))? {
+        for entry in std::fs::read_dir(self.partition_folder(topic))? {
             let path = entry?.path();
             if path.extension().is_some_and(|kind| kind == "log") {
                 // A segment may go while we look.
