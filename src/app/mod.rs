@@ -143,6 +143,8 @@ fn limits(config: &BrokerConfig) -> Limits {
         request_memory_bytes: config.queued_max_request_bytes(),
         spare_buffer_bytes_max: SPARE_BUFFER_BYTES,
         idle_timeout: config.connections_max_idle(),
+        receive_buffer_bytes: config.socket_receive_buffer_bytes(),
+        send_buffer_bytes: config.socket_send_buffer_bytes(),
         ..Limits::default()
     }
 }

@@ -148,6 +148,11 @@ impl BrokerConfig {
         self.value(name).number()
     }
 
+    /// A size where -1 says that there is none.
+    fn size_if_set(&self, name: &str) -> Option<usize> {
+        usize::try_from(self.number(name)).ok()
+    }
+
     fn size(&self, name: &str) -> usize {
         usize::try_from(self.number(name)).unwrap_or(0)
     }
@@ -313,7 +318,9 @@ getters! {
     tiering_task_interval -> Duration = millis("remote.log.manager.task.interval.ms");
     reader_threads -> usize = size("remote.log.reader.threads");
     remote_storage_system_enable -> bool = flag("remote.log.storage.system.enable");
+    socket_receive_buffer_bytes -> Option<usize> = size_if_set("socket.receive.buffer.bytes");
     socket_request_max_bytes -> usize = size("socket.request.max.bytes");
+    socket_send_buffer_bytes -> Option<usize> = size_if_set("socket.send.buffer.bytes");
     tiering_chunk_bytes -> i64 = number("tiering.chunk.bytes");
     tiering_gc_interval -> Duration = millis("tiering.gc.interval.ms");
     tiering_gc_min_age -> Duration = millis("tiering.gc.min.age.ms");

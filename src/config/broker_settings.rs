@@ -435,11 +435,25 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         "Whether new topics tier when they do not say. Compacted and internal topics never do.",
     ),
     Setting::new(
+        "socket.receive.buffer.bytes",
+        Int,
+        "-1",
+        AtLeast(-1),
+        "The kernel's buffer for bytes from a client (`SO_RCVBUF`); -1 leaves its size to the kernel.",
+    ),
+    Setting::new(
         "socket.request.max.bytes",
         Int,
         "104857600",
         AtLeast(1024),
         "Most bytes of one request; a longer one closes its connection before it is read.",
+    ),
+    Setting::new(
+        "socket.send.buffer.bytes",
+        Int,
+        "-1",
+        AtLeast(-1),
+        "The kernel's buffer for bytes to a client (`SO_SNDBUF`); -1 leaves its size to the kernel.",
     ),
     Setting::new(
         "tiering.chunk.bytes",

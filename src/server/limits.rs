@@ -28,6 +28,11 @@ pub struct Limits {
     /// How long answers in flight may take when no more requests are read: at shutdown, after the
     /// client's end of stream, after a frame that broke the protocol.
     pub drain_timeout: Duration,
+    /// The kernel's buffer for bytes from a client (`socket.receive.buffer.bytes`); the kernel
+    /// sizes it by itself when not set.
+    pub receive_buffer_bytes: Option<usize>,
+    /// The same for bytes to a client (`socket.send.buffer.bytes`).
+    pub send_buffer_bytes: Option<usize>,
     /// Threads that read pages which are not in the page cache.
     pub cold_threads: usize,
 }
@@ -44,6 +49,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(600),
             frame_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),
+            receive_buffer_bytes: None,
+            send_buffer_bytes: None,
             cold_threads: 4,
         }
     }

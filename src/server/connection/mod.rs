@@ -14,6 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use self::in_flight::InFlight;
 use self::reader::Reader;
 use self::watchdog::Progress;
 use self::writer::{Queued, Writer};
+use super::limits::Limits;
 use super::{Shared, Stop, transport};
 use crate::wire::exchange::{ConnectionInfo, Reply, RequestFrame, Service, Started};
 
@@ -38,7 +40,7 @@ pub(super) async fn serve<S: Service>(
     shared: Arc<Shared<S>>,
     stop: Stop,
 ) {
-    if let Err(error) = set_options(&stream) {
+    if let Err(error) = set_options(&stream, &shared.limits) {
         tracing::debug!(connection = info.id.0, %error, "cannot set the socket's options");
     }
     let ended = exchange(&mut stream, &info, &shared, &stop).await;
@@ -53,11 +55,18 @@ pub(super) async fn serve<S: Service>(
     }
 }
 
-fn set_options(stream: &TcpStream) -> io::Result<()> {
+fn set_options(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
     // Replies are written whole, so there is nothing to gain by waiting for more.
     stream.set_nodelay(true)?;
     // A client that vanished while its long poll waits would otherwise keep its place.
-    Ok(rustix::net::sockopt::set_socket_keepalive(stream, true)?)
+    sockopt::set_socket_keepalive(stream, true)?;
+    if let Some(bytes) = limits.receive_buffer_bytes {
+        sockopt::set_socket_recv_buffer_size(stream, bytes)?;
+    }
+    if let Some(bytes) = limits.send_buffer_bytes {
+        sockopt::set_socket_send_buffer_size(stream, bytes)?;
+    }
+    Ok(())
 }
 
 async fn exchange<S: Service>(
@@ -163,4 +172,26 @@ async fn linger(reader: &mut Reader<'_>, writer: &mut Writer<'_>) {
     writer.finish().await;
     // Running into the limit is as good an end as the client's own.
     let _ = tokio::time::timeout(LINGER, reader.discard(LINGER_BYTES)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernels_buffers_have_the_size_that_was_set() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let limits = Limits {
+            receive_buffer_bytes: Some(40_000),
+            send_buffer_bytes: Some(30_000),
+            ..Limits::default()
+        };
+        set_options(&stream, &limits).unwrap();
+        // Linux doubles what it is asked for, to have room for its own bookkeeping.
+        assert_eq!(sockopt::socket_recv_buffer_size(&stream).unwrap(), 80_000);
+        assert_eq!(sockopt::socket_send_buffer_size(&stream).unwrap(), 60_000);
+    }
 }
