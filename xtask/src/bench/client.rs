@@ -52,7 +52,7 @@ pub(super) fn produce(
     measure(broker, size * count, &mut command)
 }
 
-pub(super) fn consume_command(place: &Place, broker: &Broker, topic: &str, count: u64) -> Command {
+fn consume_command(place: &Place, broker: &Broker, topic: &str, count: u64) -> Command {
     let mut command = tool(place, broker, "-C", topic);
     command.args(["-o", "beginning", "-e", "-c", &count.to_string()]);
     command.args(["-X", "fetch.message.max.bytes=4194304"]);
@@ -86,10 +86,16 @@ impl Latency {
 }
 
 /// Sends 5,000 records a second and notes how long each ack takes.
-pub(super) fn latency(place: &Place, broker: &Broker, topic: &str, count: u64) -> Result<Latency> {
+pub(super) fn latency(
+    place: &Place,
+    broker: &Broker,
+    topic: &str,
+    count: u64,
+    acks: &str,
+) -> Result<Latency> {
     let log = tempfile::NamedTempFile::new()?;
     let mut command = tool(place, broker, "-P", topic);
-    command.args(["-l", "-u", "-r", "5000", "-s", "1024", "-c", &count.to_string(), "-a", "-1"]);
+    command.args(["-l", "-u", "-r", "5000", "-s", "1024", "-c", &count.to_string(), "-a", acks]);
     command.args(["-X", "linger.ms=0", "-A"]).arg(log.path());
     let output = command.output().context("rdkafka_performance")?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -106,27 +112,23 @@ pub(super) fn times(log: &Path) -> Result<Vec<f64>> {
     Ok(micros.map(|micros: u32| f64::from(micros) / 1000.0).collect())
 }
 
-/// The same while the first `replayed` records of another topic are read over and over.
-pub(super) fn latency_beside_replay(
-    place: &Place,
-    broker: &Broker,
-    topic: &str,
-    count: u64,
-    (replayed_topic, replayed): (&str, u64),
-) -> Result<Latency> {
+/// Measures while `work` is done over and over beside it.
+pub(super) fn beside<T>(
+    work: impl Fn() -> Result<()> + Sync,
+    measure: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let replay = scope.spawn(|| -> Result<()> {
+        let working = scope.spawn(|| -> Result<()> {
             while !done.load(Ordering::Relaxed) {
-                let output = consume_command(place, broker, replayed_topic, replayed).output()?;
-                ensure!(output.status.success(), "the replay beside failed");
+                work()?;
             }
             Ok(())
         });
-        let latency = latency(place, broker, topic, count);
+        let measured = measure();
         done.store(true, Ordering::Relaxed);
-        match replay.join() {
-            Ok(replayed) => replayed.and(latency),
+        match working.join() {
+            Ok(worked) => worked.and(measured),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })

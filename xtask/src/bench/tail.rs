@@ -1,16 +1,15 @@
-//! A consumer at the tail, alone and beside one that reads pages which are not in memory.
+//! A consumer at the tail, and the page cache that its neighbour does without.
 //!
 //! What it waits for is the time from a record's `produce` call to its arrival at the consumer, by
 //! one clock: both ends are on this machine.
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::{Advice, fadvise};
 
-use super::client::{Latency, consume_command, times, tool};
+use super::client::{Latency, times, tool};
 use super::peer::{Broker, Place};
 
 /// Records a second.
@@ -34,36 +33,8 @@ pub(super) fn tail(place: &Place, broker: &Broker, topic: &str, count: u64) -> R
     Ok(Latency::of(millis.split_off(SETTLING)))
 }
 
-/// The same while `cold`, a partition's folder, is read over and over and made to leave the page
-/// cache each time.
-pub(super) fn tail_beside_cold(
-    place: &Place,
-    broker: &Broker,
-    topic: &str,
-    count: u64,
-    (cold_topic, cold_count): (&str, u64),
-) -> Result<Latency> {
-    let (folder, done) = (broker.partition_folder(cold_topic), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let beside = scope.spawn(|| -> Result<()> {
-            while !done.load(Ordering::Relaxed) {
-                evict(&folder)?;
-                let output = consume_command(place, broker, cold_topic, cold_count).output()?;
-                ensure!(output.status.success(), "the consumer beside failed");
-            }
-            Ok(())
-        });
-        let latency = tail(place, broker, topic, count);
-        done.store(true, Ordering::Relaxed);
-        match beside.join() {
-            Ok(beside) => beside.and(latency),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
-}
-
 /// Asks the kernel to forget a folder's record files.
-fn evict(folder: &Path) -> Result<()> {
+pub(super) fn evict(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|kind| kind == "log") {
