@@ -37,6 +37,8 @@ mod sync_group;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::cluster::Controller;
 use crate::config::BrokerConfig;
 use crate::coordinator::Groups;
@@ -51,6 +53,9 @@ pub use dispatch::KafkaService;
 use call::Call;
 use fetch::{Sessions, TopicKey};
 use producer_ids::ProducerIds;
+
+/// Packed batches that are looked into at a time.
+const UNPACKING_MAX: usize = 2;
 
 /// What a broker is made of.
 pub struct Parts {
@@ -81,6 +86,8 @@ pub struct Broker {
     groups: Arc<Groups>,
     sessions: Sessions,
     producer_ids: ProducerIds,
+    /// Batches that may be unpacked at a time.
+    unpacking: Semaphore,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -99,6 +106,7 @@ impl Broker {
             groups,
             sessions,
             producer_ids,
+            unpacking: Semaphore::new(UNPACKING_MAX),
             clock,
             metrics,
         })

@@ -20,6 +20,9 @@ use crate::wire::messages::produce::{
 /// Kafka's admin client writes internal topics on purpose; no other client may.
 const INTERNAL_TOPIC_CLIENT: &str = "__admin_client";
 
+/// Most bytes that a packed batch of a compacted topic may unpack to.
+const UNPACKED_BYTES_MAX: usize = 64 << 20;
+
 /// A partition's batch on its way.
 struct Queued {
     index: i32,
@@ -35,11 +38,13 @@ enum Outcome {
 struct Refusal {
     code: ErrorCode,
     message: Option<String>,
+    /// The records to blame, by their numbers in the batch.
+    records: Vec<i32>,
 }
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
-        Self { code, message: None }
+        Self { code, message: None, records: Vec::new() }
     }
 }
 
@@ -131,11 +136,28 @@ async fn queue(
         enough_replicas(topic, data.index, config.min_insync_replicas())?;
     }
     let bytes = call.slice(data.records.unwrap_or_default());
-    let batch = Batch::parse(bytes, &rules(&config, call.version, broker.clock.now_ms()))
-        .map_err(|error| refusal(&topic.name, data.index, &error))?;
+    let rules = rules(&config, call.version, broker.clock.now_ms());
+    let mut parsed = Batch::parse(bytes, &rules);
+    if let Ok(batch) = &parsed
+        && batch.hides_keys(&rules)
+    {
+        parsed = unpacked(broker, batch.clone()).await;
+    }
+    let batch = parsed.map_err(|error| refusal(&topic.name, data.index, &error))?;
     let append_time = config.timestamp_source() == TimestampSource::LogAppendTime;
     let reply = broker.replicas.append(&partition, batch, durability).await;
     Ok(Outcome::Waiting { reply, append_time })
+}
+
+/// Looks into a packed batch beside the network threads, few at a time: each needs the memory for
+/// what it unpacks to.
+async fn unpacked(broker: &Broker, batch: Batch) -> Result<Batch, BatchError> {
+    let _one_of_few = broker.unpacking.acquire().await;
+    let look = move || batch.check_packed(UNPACKED_BYTES_MAX).map(|()| batch);
+    match tokio::task::spawn_blocking(look).await {
+        Ok(looked) => looked,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
 }
 
 /// `acks=all` promises a number of replicas: with fewer in sync, nothing is taken.
@@ -150,6 +172,7 @@ fn enough_replicas(topic: &TopicImage, index: i32, wanted: usize) -> Result<(), 
         message: Some(format!(
             "acks=all needs {wanted} in-sync replicas (min.insync.replicas), there are {in_sync}"
         )),
+        records: Vec::new(),
     })
 }
 
@@ -174,7 +197,7 @@ fn refusal(topic: &str, partition: i32, error: &BatchError) -> Refusal {
         BatchError::Crc { .. } | BatchError::Length { .. } => ErrorCode::CorruptMessage,
         _ => ErrorCode::InvalidRecord,
     };
-    Refusal { code, message: Some(error.to_string()) }
+    Refusal { code, message: Some(error.to_string()), records: error.records().to_vec() }
 }
 
 /// Awaits every ack.
@@ -221,18 +244,20 @@ fn accepted(
 }
 
 fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse<'static> {
-    let record_errors = match refusal.code {
-        ErrorCode::InvalidRecord | ErrorCode::InvalidTimestamp => {
-            vec![BatchIndexAndErrorMessage { batch_index: 0, ..Default::default() }]
+    // The whole batch is to blame where no record is: clients look at the first one then.
+    let blamed = match refusal.code {
+        ErrorCode::InvalidRecord | ErrorCode::InvalidTimestamp if refusal.records.is_empty() => {
+            vec![0]
         }
-        _ => Vec::new(),
+        _ => refusal.records,
     };
+    let blame = |batch_index| BatchIndexAndErrorMessage { batch_index, ..Default::default() };
     PartitionProduceResponse {
         index,
         error_code: refusal.code.as_i16(),
         base_offset: -1,
         error_message: refusal.message.map(Into::into),
-        record_errors,
+        record_errors: blamed.into_iter().map(blame).collect(),
         ..Default::default()
     }
 }
@@ -245,7 +270,7 @@ fn append_refusal(error: &AppendError) -> Refusal {
         AppendError::Producer(ProducerError::Fenced { .. }) => ErrorCode::InvalidProducerEpoch,
         _ => ErrorCode::KafkaStorageError,
     };
-    Refusal { code, message: Some(error.to_string()) }
+    Refusal { code, message: Some(error.to_string()), records: Vec::new() }
 }
 
 fn refuse_all(call: &Call, request: &ProduceRequest<'_>, code: ErrorCode) -> Reply {

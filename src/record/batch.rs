@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::codec::Codec;
+use super::codec::{Codec, CodecError};
 use super::header::{BatchHeader, CRC_FROM, HEADER_LEN};
 use super::walk::{WalkError, walk};
 use crate::model::{Offset, Sequence};
@@ -40,7 +40,7 @@ pub struct BatchRules {
 }
 
 /// Why a batch is refused. The names in brackets are the protocol's codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// Not one whole batch (`INVALID_RECORD`).
     #[error("a produce request carries exactly one batch for a partition, this has none")]
@@ -134,6 +134,20 @@ pub enum BatchError {
     /// The records themselves are broken (`INVALID_RECORD`).
     #[error(transparent)]
     Records(#[from] WalkError),
+    /// The records do not unpack, or to too much (`INVALID_RECORD`).
+    #[error(transparent)]
+    Packed(#[from] CodecError),
+}
+
+impl BatchError {
+    /// The records that are to blame, by their numbers in the batch; none when it is the batch.
+    #[must_use]
+    pub fn records(&self) -> &[i32] {
+        match self {
+            Self::Records(WalkError::NoKey { indices }) => indices,
+            _ => &[],
+        }
+    }
 }
 
 /// One checked batch. Cheap to clone: the bytes are shared with the request's frame.
@@ -158,6 +172,23 @@ impl Batch {
             walk(&bytes[HEADER_LEN..], header.count, rules.key_required)?;
         }
         Ok(Self { header, bytes })
+    }
+
+    /// Whether the records have to be unpacked to know that each has its key. To be answered by
+    /// [`Self::check_packed`], which takes its time.
+    #[must_use]
+    pub fn hides_keys(&self, rules: &BatchRules) -> bool {
+        rules.key_required && self.header.codec() != Some(Codec::None)
+    }
+
+    /// Unpacks the records to at most `limit` bytes and looks at each: it has to have a key.
+    ///
+    /// # Errors
+    /// When they do not unpack, are malformed, or one has none.
+    pub fn check_packed(&self, limit: usize) -> Result<(), BatchError> {
+        let codec = self.header.codec().unwrap_or_default();
+        let body = codec.unpack(self.body(), limit)?;
+        Ok(walk(&body, self.header.count, true)?)
     }
 
     /// A batch of this broker's own making: what [`super::BatchBuilder`] wrote.

@@ -1,5 +1,5 @@
-//! The codecs that a batch's records may be packed with. Only our own tools, the coordinators and
-//! time look-ups unpack; what clients send passes through as it came.
+//! The codecs that a batch's records may be packed with. Only our own tools, the coordinators, time
+//! look-ups and the check of keys unpack; what clients send passes through as it came.
 
 use std::io::{Read, Write};
 

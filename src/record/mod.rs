@@ -1,7 +1,8 @@
 //! Record batches, version 2 (KIP-98): the unit that clients send, disks hold and consumers get.
 //!
 //! A batch stays as it came, except the fields that a broker owns ([`BatchHeader::stamp`]).
-//! Nothing on the produce path copies or decompresses records. No I/O.
+//! Nothing on the produce path copies or decompresses records, but for the look at the keys of a
+//! packed batch that a compacted topic takes ([`Batch::check_packed`]). No I/O.
 
 mod batch;
 mod builder;

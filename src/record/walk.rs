@@ -1,10 +1,13 @@
-//! A look at every record of an uncompressed batch without keeping any: lengths add up, offsets
-//! count from 0, keys are there where they must be.
+//! A look at every record of a batch without keeping any: lengths add up, offsets count from 0,
+//! keys are there where they must be.
 
 use super::varint::{read_int, read_long};
 
+/// Most records without a key that one refusal names: a client can make millions.
+const KEYLESS_MAX: usize = 1000;
+
 /// What a walk found wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
     /// A length points outside its record, or a number is cut.
     #[error("record {index} is malformed")]
@@ -21,10 +24,10 @@ pub enum WalkError {
         delta: i32,
     },
     /// A compacted topic needs a key in every record.
-    #[error("record {index} has no key, and the topic is compacted")]
+    #[error("record {} has no key, and the topic is compacted", .indices[0])]
     NoKey {
-        /// Its number in the batch.
-        index: i32,
+        /// The numbers of such records in the batch, the first thousand of them; never empty.
+        indices: Vec<i32>,
     },
     /// Bytes after the last record.
     #[error("{bytes} bytes follow the last record")]
@@ -36,21 +39,25 @@ pub enum WalkError {
 
 /// Walks `count` records in `body`.
 pub(super) fn walk(mut body: &[u8], count: i32, key_required: bool) -> Result<(), WalkError> {
+    let mut keyless = Vec::new();
     for index in 0..count {
-        let malformed = WalkError::Malformed { index };
+        let malformed = || WalkError::Malformed { index };
         let length = read_int(&mut body).and_then(|length| usize::try_from(length).ok());
         let (record, rest) =
-            length.and_then(|length| body.split_at_checked(length)).ok_or(malformed)?;
+            length.and_then(|length| body.split_at_checked(length)).ok_or_else(malformed)?;
         body = rest;
-        let (delta, has_key) = inside(record).ok_or(malformed)?;
+        let (delta, has_key) = inside(record).ok_or_else(malformed)?;
         if delta != index {
             return Err(WalkError::OffsetDelta { index, delta });
         }
-        if key_required && !has_key {
-            return Err(WalkError::NoKey { index });
+        if key_required && !has_key && keyless.len() < KEYLESS_MAX {
+            keyless.push(index);
         }
     }
-    if body.is_empty() { Ok(()) } else { Err(WalkError::Surplus { bytes: body.len() }) }
+    if !body.is_empty() {
+        return Err(WalkError::Surplus { bytes: body.len() });
+    }
+    if keyless.is_empty() { Ok(()) } else { Err(WalkError::NoKey { indices: keyless }) }
 }
 
 /// The offset delta of a record, and whether it has a key; `None` when it is malformed.

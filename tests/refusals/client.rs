@@ -33,6 +33,8 @@ pub(crate) struct Produced {
     pub(crate) error: i16,
     pub(crate) offset: i64,
     pub(crate) message: String,
+    /// The records to blame, by their numbers in the batch.
+    pub(crate) records: Vec<i32>,
 }
 
 /// What fetch answers for one partition.
@@ -149,6 +151,7 @@ impl Client {
                 error: answer.error_code,
                 offset: answer.base_offset,
                 message: answer.error_message.clone().unwrap_or_default().into_owned(),
+                records: answer.record_errors.iter().map(|error| error.batch_index).collect(),
             }
         })
         .await

@@ -1,5 +1,8 @@
 //! Requests that are understood and refused: an exact code, and nothing else happens.
 
+use bytes::Bytes;
+use icecore::env::{Clock as _, SystemClock};
+use icecore::record::{BatchBuilder, Codec, NewRecord};
 use icecore::wire::ErrorCode;
 use icecore::wire::messages::fetch::FetchPartition;
 use icecore::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
@@ -7,6 +10,8 @@ use icecore::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use crate::broker::{Running, start};
 use crate::client::{Client, batch, wanted};
 use crate::log_lines::line_with;
+
+const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 
 /// A broker with a topic that holds one acked record.
 async fn with_topic(topic: &str, configs: &[(&str, &str)]) -> (tempfile::TempDir, Running, Client) {
@@ -67,6 +72,51 @@ async fn a_batch_of_an_old_format_is_refused_and_takes_no_offset() {
     assert_eq!(refused.error, ErrorCode::InvalidRecord.as_i16(), "{refused:?}");
     assert!(refused.message.contains("magic"), "{refused:?}");
     goes_on(&mut client, topic).await;
+}
+
+/// A batch whose records have these keys.
+fn keyed(codec: Codec, keys: &[Option<&[u8]>]) -> Bytes {
+    let mut builder = BatchBuilder::new(codec);
+    let timestamp_ms = SystemClock.now_ms();
+    for key in keys {
+        builder.push(&NewRecord { timestamp_ms, key: *key, value: Some(b"v"), headers: &[] });
+    }
+    builder.build().expect("a batch").bytes().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_without_a_key_is_refused_in_a_compacted_topic_however_it_is_packed() {
+    let topic = "compacted";
+    let dir = tempfile::tempdir().expect("dir");
+    let broker = start(dir.path()).await;
+    let mut client = broker.client().await;
+    let created = client.create(topic, &[("cleanup.policy", "compact")]).await;
+    assert_eq!(created, (0, String::new()));
+    for (taken, codec) in (0..).zip(CODECS) {
+        let keyless = keyed(codec, &[Some(b"k"), None, Some(b"k"), None]);
+        let refused = client.produce(topic, &keyless).await;
+        assert_eq!(refused.error, ErrorCode::InvalidRecord.as_i16(), "{codec:?}: {refused:?}");
+        assert_eq!(refused.records, [1, 3], "{codec:?}");
+        assert!(refused.message.contains("no key"), "{codec:?}: {refused:?}");
+        let good = client.produce(topic, &keyed(codec, &[Some(b"k")])).await;
+        assert_eq!((good.error, good.offset), (0, taken), "{codec:?}: {good:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_unpacks_to_too_much_is_refused_in_a_compacted_topic() {
+    let topic = "bombs";
+    let dir = tempfile::tempdir().expect("dir");
+    let broker = start(dir.path()).await;
+    let mut client = broker.client().await;
+    assert_eq!(client.create(topic, &[("cleanup.policy", "compact")]).await, (0, String::new()));
+    let mut builder = BatchBuilder::new(Codec::Zstd);
+    let (timestamp_ms, value) = (SystemClock.now_ms(), vec![0; 80 << 20]);
+    builder.push(&NewRecord { timestamp_ms, key: Some(b"k"), value: Some(&value), headers: &[] });
+    let refused = client.produce(topic, builder.build().expect("a batch").bytes()).await;
+    assert_eq!(refused.error, ErrorCode::InvalidRecord.as_i16(), "{refused:?}");
+    assert!(refused.message.contains("unpack to more than"), "{refused:?}");
+    assert_eq!(client.produce(topic, &keyed(Codec::Zstd, &[Some(b"k")])).await.offset, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
