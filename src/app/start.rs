@@ -25,8 +25,6 @@ use crate::replica::{HostError, Replicas, ReplicasOptions, Upkeep, UpkeepInterva
 const STORE_RETRY: Duration = Duration::from_secs(2);
 /// How long to wait before the rest of a deleted topic is removed again.
 const ERASE_RETRY: Duration = Duration::from_secs(5);
-/// The longest text beside a committed offset; Kafka's default.
-const OFFSET_METADATA_BYTES_MAX: usize = 4096;
 /// Threads that write, at most.
 const LANES_MAX: usize = 4;
 
@@ -210,8 +208,9 @@ fn group_rules(config: &BrokerConfig) -> Rules {
         initial_delay_ms: millis(config.group_initial_rebalance_delay()),
         session_timeout_min_ms: millis(config.group_min_session_timeout()),
         session_timeout_max_ms: millis(config.group_max_session_timeout()),
+        groups_max: config.group_max_count(),
         members_max: config.group_max_size(),
-        offset_metadata_bytes_max: OFFSET_METADATA_BYTES_MAX,
+        offset_metadata_bytes_max: config.offset_metadata_max_bytes(),
         offsets_retention_ms: config.offsets_retention_minutes().saturating_mul(60_000),
     }
 }

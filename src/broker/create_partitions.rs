@@ -4,11 +4,17 @@ use std::collections::HashSet;
 
 use super::Broker;
 use crate::cluster::GrowTopicError;
+use crate::coordinator::OFFSETS_TOPIC;
 use crate::wire::ErrorCode;
 use crate::wire::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
     CreatePartitionsTopicResult,
 };
+
+/// Kafka takes it, and loses sight of its groups at the next start.
+const KEEPS_ITS_NUMBER: &str = "the number of partitions of __consumer_offsets says in which of \
+    them a group is kept: it is set by offsets.topic.num.partitions before the topic is made, and \
+    never changes";
 
 pub(super) async fn handle(
     broker: &Broker,
@@ -36,6 +42,9 @@ async fn grow(
     topic: &CreatePartitionsTopic<'_>,
     validate_only: bool,
 ) -> Result<(), (ErrorCode, String)> {
+    if &*topic.name == OFFSETS_TOPIC && broker.image.load().topic(OFFSETS_TOPIC).is_some() {
+        return Err((ErrorCode::InvalidPartitions, KEEPS_ITS_NUMBER.to_owned()));
+    }
     let assignments: Option<Vec<_>> = topic
         .assignments
         .as_ref()

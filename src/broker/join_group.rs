@@ -21,6 +21,11 @@ const NULL_PROTOCOL_FROM: i16 = 7;
 /// Before this version a rebalance may take as long as a session.
 const REBALANCE_TIMEOUT_FROM: i16 = 1;
 
+/// What a member may say of itself; a group's record holds no more (`coordinator/group/keep.rs`).
+const PROTOCOL_BYTES_MAX: usize = 1 << 20;
+/// Protocols of one member: each is compared with those of all others.
+const PROTOCOLS_MAX: usize = 100;
+
 pub(super) async fn start(broker: &Broker, call: Call) -> Result<Started, CloseReason> {
     let request: JoinGroupRequest<'_> = call.body()?;
     let asked = match check(broker, &request) {
@@ -60,7 +65,10 @@ fn check(broker: &Broker, request: &JoinGroupRequest<'_>) -> Result<(), ErrorCod
         && fits(&request.protocol_type)
         && fits(&request.member_id)
         && request.group_instance_id.as_deref().is_none_or(fits);
-    if fit { Ok(()) } else { Err(ErrorCode::InvalidRequest) }
+    let lengths = request.protocols.iter().map(|p| p.name.len() + p.metadata.len());
+    let bounded =
+        request.protocols.len() <= PROTOCOLS_MAX && lengths.sum::<usize>() <= PROTOCOL_BYTES_MAX;
+    if fit && bounded { Ok(()) } else { Err(ErrorCode::InvalidRequest) }
 }
 
 fn ask(call: &Call, request: &JoinGroupRequest<'_>) -> JoinAsk {

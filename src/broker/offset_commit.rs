@@ -17,12 +17,11 @@ const TOPIC_IDS_FROM: i16 = 10;
 /// From this version on a group that is not there is told from a generation that is over.
 const NO_GROUP_FROM: i16 = 9;
 
-/// A topic of the request: its partitions, and whether they are to be kept.
+/// A topic of the request: its partitions, and why some are not to be kept.
 struct Wanted {
     name: String,
     topic_id: TopicId,
-    partitions: Vec<i32>,
-    refused: Option<ErrorCode>,
+    partitions: Vec<(i32, Option<ErrorCode>)>,
 }
 
 pub(super) async fn start(broker: &Broker, call: Call) -> Result<Started, CloseReason> {
@@ -65,16 +64,26 @@ fn find(
     } else {
         image.topic(&asked.name).ok_or(ErrorCode::UnknownTopicOrPartition)
     };
+    let refused = |number| match &found {
+        Ok(topic) if topic.partition(number).is_some() => None,
+        Ok(_) => Some(ErrorCode::UnknownTopicOrPartition),
+        Err(code) => Some(*code),
+    };
+    let numbers = asked.partitions.iter().map(|partition| partition.partition_index);
     let wanted = Wanted {
         name: asked.name.to_string(),
         topic_id: asked.topic_id,
-        partitions: asked.partitions.iter().map(|partition| partition.partition_index).collect(),
-        refused: found.as_ref().err().copied(),
+        partitions: numbers.map(|number| (number, refused(number))).collect(),
     };
-    let kept = found.ok().map(|topic| CommitTopic {
+    let there = wanted.partitions.iter().zip(&asked.partitions);
+    let partitions: Vec<_> = there
+        .filter(|((_, refused), _)| refused.is_none())
+        .map(|(_, asked)| partition(asked))
+        .collect();
+    let kept = found.ok().filter(|_| !partitions.is_empty()).map(|topic| CommitTopic {
         name: topic.name.to_string(),
         topic_id: topic.id,
-        partitions: asked.partitions.iter().map(partition).collect(),
+        partitions,
     });
     (wanted, kept)
 }
@@ -111,21 +120,22 @@ fn answer(
         Err(code) => (Vec::new().into_iter(), code),
     };
     let topics = wanted.into_iter().map(|topic| {
-        let codes = match topic.refused {
-            Some(code) => vec![code; topic.partitions.len()],
-            None => kept.next().unwrap_or_else(|| vec![failed; topic.partitions.len()]),
-        };
-        let partitions = topic.partitions.iter().zip(codes);
-        OffsetCommitResponseTopic {
-            name: topic.name.into(),
-            topic_id: topic.topic_id,
-            partitions: partitions
-                .map(|(number, code)| OffsetCommitResponsePartition {
-                    partition_index: *number,
-                    error_code: code.as_i16(),
-                })
-                .collect(),
-        }
+        let any_kept = topic.partitions.iter().any(|(_, refused)| refused.is_none());
+        let mut codes = any_kept.then(|| kept.next()).flatten().unwrap_or_default().into_iter();
+        let code = |refused: Option<ErrorCode>| refused.or_else(|| codes.next()).unwrap_or(failed);
+        let partitions = answered(topic.partitions, code);
+        OffsetCommitResponseTopic { name: topic.name.into(), topic_id: topic.topic_id, partitions }
     });
     OffsetCommitResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn answered(
+    partitions: Vec<(i32, Option<ErrorCode>)>,
+    mut code: impl FnMut(Option<ErrorCode>) -> ErrorCode,
+) -> Vec<OffsetCommitResponsePartition> {
+    let answer = |(partition_index, refused)| OffsetCommitResponsePartition {
+        partition_index,
+        error_code: code(refused).as_i16(),
+    };
+    partitions.into_iter().map(answer).collect()
 }

@@ -133,7 +133,11 @@ async fn queue(
         .ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let config = partition.config();
     if durability == Durability::Synced {
-        enough_replicas(topic, data.index, config.min_insync_replicas())?;
+        topic.check_in_sync(data.index).map_err(|error| Refusal {
+            code: ErrorCode::NotEnoughReplicas,
+            message: Some(error.to_string()),
+            records: Vec::new(),
+        })?;
     }
     let bytes = call.slice(data.records.unwrap_or_default());
     let rules = rules(&config, call.version, broker.clock.now_ms());
@@ -158,22 +162,6 @@ async fn unpacked(broker: &Broker, batch: Batch) -> Result<Batch, BatchError> {
         Ok(looked) => looked,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
-}
-
-/// `acks=all` promises a number of replicas: with fewer in sync, nothing is taken.
-fn enough_replicas(topic: &TopicImage, index: i32, wanted: usize) -> Result<(), Refusal> {
-    let image = usize::try_from(index).ok().and_then(|index| topic.partitions.get(index));
-    let in_sync = image.map_or(0, |image| image.isr.len());
-    if in_sync >= wanted {
-        return Ok(());
-    }
-    Err(Refusal {
-        code: ErrorCode::NotEnoughReplicas,
-        message: Some(format!(
-            "acks=all needs {wanted} in-sync replicas (min.insync.replicas), there are {in_sync}"
-        )),
-        records: Vec::new(),
-    })
 }
 
 fn rules(config: &TopicConfig, version: i16, now_ms: i64) -> BatchRules {

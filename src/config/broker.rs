@@ -291,6 +291,7 @@ getters! {
     fetch_max_bytes -> usize = size("fetch.max.bytes");
     group_initial_rebalance_delay -> Duration = millis("group.initial.rebalance.delay.ms");
     group_max_session_timeout -> Duration = millis("group.max.session.timeout.ms");
+    group_max_count -> usize = size("group.max.count");
     group_max_size -> usize = size("group.max.size");
     group_min_session_timeout -> Duration = millis("group.min.session.timeout.ms");
     checkpoint_interval -> Duration = millis("log.flush.offset.checkpoint.interval.ms");

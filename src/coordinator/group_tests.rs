@@ -9,10 +9,13 @@ use super::ask::{
     CommitAsk, CommitPartition, CommitTopic, JoinAsk, JoinRefused, Joined, LeaveAsk, MemberRef,
     SyncAsk, Synced,
 };
+use super::room::Room;
 use super::shard::Shard;
 use super::step::{KeptRecord, Now, Rules, Step};
 use crate::model::TopicId;
 use crate::wire::ErrorCode;
+
+mod bounds;
 
 const GROUP: &str = "g";
 const DAY_MS: i64 = 86_400_000;
@@ -36,10 +39,12 @@ impl Bench {
             session_timeout_min_ms: 6000,
             session_timeout_max_ms: 1_800_000,
             members_max: 3,
+            groups_max: 2,
             offset_metadata_bytes_max: 8,
             offsets_retention_ms: 7 * DAY_MS,
         });
-        Self { shard: Shard::default(), now_ms: 0, rules, log: Vec::new(), ids: 0 }
+        let shard = Shard::new(Room::new(rules.groups_max));
+        Self { shard, now_ms: 0, rules, log: Vec::new(), ids: 0 }
     }
 
     fn step<T>(&mut self, act: impl FnOnce(&mut Shard, &mut Step) -> T) -> T {
@@ -149,7 +154,7 @@ impl Bench {
 
     /// What is left of the shard when it is read back from its records.
     fn replayed(&self) -> Shard {
-        let mut shard = Shard::default();
+        let mut shard = Shard::new(Room::new(self.rules.groups_max));
         for record in &self.log {
             let now = Now { tick_ms: self.now_ms, wall_ms: self.now_ms };
             shard.replay(now, &record.key, record.value.clone()).unwrap();

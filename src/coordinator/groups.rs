@@ -16,13 +16,14 @@ use super::ask::{
     SyncAsk, Synced,
 };
 use super::group::Committed;
+use super::room::Room;
 use super::shard::Shard;
 use super::shard_task::{Mail, ShardTask};
 use super::step::{Rules, Step};
 use crate::env::Clock;
 use crate::metadata::{LiveImage, TopicImage};
 use crate::model::TopicId;
-use crate::replica::Replicas;
+use crate::replica::{Partition, Replicas};
 use crate::wire::ErrorCode;
 
 /// Requests that may wait for one shard.
@@ -50,6 +51,7 @@ pub struct GroupsParts {
 pub struct Groups {
     parts: GroupsParts,
     rules: Arc<Rules>,
+    room: Arc<Room>,
     running: Mutex<Option<Running>>,
     loads: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -64,6 +66,7 @@ struct Running {
 }
 
 struct ShardHandle {
+    number: i32,
     mail: mpsc::Sender<Mail>,
     ready: Arc<AtomicBool>,
 }
@@ -97,9 +100,11 @@ impl Groups {
     /// The groups of a broker; those that are there are read back from now on.
     pub fn start(parts: GroupsParts) -> Arc<Self> {
         let rules = Arc::new(parts.rules.clone());
+        let room = Room::new(rules.groups_max);
         let groups = Arc::new(Self {
             parts,
             rules,
+            room,
             running: Mutex::new(None),
             loads: Arc::new(Semaphore::new(LOADS_MAX)),
             tasks: TaskTracker::new(),
@@ -148,7 +153,8 @@ impl Groups {
             partitions.push(partition.ok_or(ErrorCode::NotCoordinator)?);
         }
         let began = Instant::now();
-        let start = |partition| {
+        let start = |partition: Arc<Partition>| {
+            let number = partition.name().partition;
             let (mail, inbox) = mpsc::channel(MAILBOX_LEN);
             let ready = Arc::new(AtomicBool::new(false));
             let task = ShardTask {
@@ -157,6 +163,7 @@ impl Groups {
                 image: self.parts.image.clone(),
                 clock: self.parts.clock.clone(),
                 rules: self.rules.clone(),
+                room: self.room.clone(),
                 began,
                 ready: ready.clone(),
                 loads: self.loads.clone(),
@@ -166,7 +173,7 @@ impl Groups {
                 stop: self.stop.clone(),
             };
             self.tasks.spawn(task.run(inbox));
-            ShardHandle { mail, ready }
+            ShardHandle { number, mail, ready }
         };
         Ok(partitions.into_iter().map(start).collect())
     }
@@ -181,6 +188,24 @@ impl Groups {
         send(&shards[shard_of(group, shards.len())], request).await
     }
 
+    /// Sends a request that is going to be written. Where too few replicas are in sync it is
+    /// refused beforehand: what has to be read can still be read then.
+    async fn ask_to_write<T: Send + 'static>(
+        &self,
+        group: &str,
+        request: impl FnOnce(&mut Shard, &mut Step, oneshot::Sender<T>) + Send + 'static,
+    ) -> Result<Pending<T>, ErrorCode> {
+        let shards = self.shards()?;
+        let shard = &shards[shard_of(group, shards.len())];
+        if let Some(topic) = self.parts.image.load().topic(OFFSETS_TOPIC)
+            && let Err(error) = topic.check_in_sync(shard.number)
+        {
+            tracing::debug!(group, %error, "a group was not written");
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        send(shard, request).await
+    }
+
     /// Takes up a join; the answer comes when its generation is closed.
     pub async fn join(
         &self,
@@ -188,7 +213,7 @@ impl Groups {
         ask: JoinAsk,
     ) -> Result<Pending<Result<Joined, JoinRefused>>, ErrorCode> {
         let to = group.clone();
-        self.ask(&to, move |shard, step, reply| shard.join(step, &group, ask, reply)).await
+        self.ask_to_write(&to, move |shard, step, reply| shard.join(step, &group, ask, reply)).await
     }
 
     /// Takes up a sync; the answer comes when the leader has assigned.
@@ -198,7 +223,7 @@ impl Groups {
         ask: SyncAsk,
     ) -> Result<Pending<Result<Synced, ErrorCode>>, ErrorCode> {
         let to = group.clone();
-        self.ask(&to, move |shard, step, reply| shard.sync(step, &group, ask, reply)).await
+        self.ask_to_write(&to, move |shard, step, reply| shard.sync(step, &group, ask, reply)).await
     }
 
     /// A member's sign of life.
@@ -225,7 +250,7 @@ impl Groups {
     /// When the coordinator cannot tell.
     pub async fn leave(&self, group: String, ask: LeaveAsk) -> Result<Vec<ErrorCode>, ErrorCode> {
         let to = group.clone();
-        let pending = self.ask(&to, move |shard, step, reply| {
+        let pending = self.ask_to_write(&to, move |shard, step, reply| {
             let left = shard.leave(step, &group, &ask);
             step.answer(reply, left);
         });
@@ -239,7 +264,7 @@ impl Groups {
         ask: CommitAsk,
     ) -> Result<Pending<Result<Vec<Vec<ErrorCode>>, ErrorCode>>, ErrorCode> {
         let to = group.clone();
-        self.ask(&to, move |shard, step, reply| {
+        self.ask_to_write(&to, move |shard, step, reply| {
             let committed = shard.commit(step, &group, ask);
             step.answer(reply, committed);
         })
@@ -320,7 +345,7 @@ impl Groups {
     /// When there is none, or somebody is in it.
     pub async fn delete(&self, group: String) -> Result<(), ErrorCode> {
         let to = group.clone();
-        let pending = self.ask(&to, move |shard, step, reply| {
+        let pending = self.ask_to_write(&to, move |shard, step, reply| {
             let deleted = shard.delete(step, &group);
             step.answer(reply, deleted);
         });
@@ -337,7 +362,7 @@ impl Groups {
         wanted: Vec<(String, i32)>,
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
         let to = group.clone();
-        let pending = self.ask(&to, move |shard, step, reply| {
+        let pending = self.ask_to_write(&to, move |shard, step, reply| {
             let deleted = shard.delete_offsets(step, &group, &wanted);
             step.answer(reply, deleted);
         });

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::room::Room;
 use super::shard::Shard;
 use super::step::Now;
 use crate::log::{Log, ReadError};
@@ -43,8 +45,8 @@ pub(super) struct Loaded {
 }
 
 /// Reads a shard back. Blocking.
-pub(super) fn load(log: &Log, now: Now) -> Result<Loaded, LoadError> {
-    let mut loaded = Loaded { shard: Shard::default(), bytes: 0 };
+pub(super) fn load(log: &Log, now: Now, room: Arc<Room>) -> Result<Loaded, LoadError> {
+    let mut loaded = Loaded { shard: Shard::new(room), bytes: 0 };
     let (start, end) = (log.log_start(), log.log_end());
     let mut next = start;
     while next < end {

@@ -12,6 +12,7 @@ mod group_tests;
 mod groups;
 mod load;
 mod record;
+mod room;
 mod shard;
 mod shard_task;
 mod step;

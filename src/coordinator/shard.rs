@@ -13,14 +13,16 @@ use super::ask::{CommitAsk, DescribedGroup, JoinAsk, JoinRefused, LeaveAsk, List
 use super::ask::{Joined, MemberRef, SyncAsk, Synced};
 use super::group::{Committed, Group};
 use super::record::{self, Key};
+use super::room::{Place, Room};
 use super::step::{KeptRecord, Now, Step};
 use crate::model::TopicId;
 use crate::wire::messages::coordinator::OffsetCommitValue;
 use crate::wire::{DecodeError, ErrorCode};
 
 /// Groups by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shard {
+    room: Arc<Room>,
     groups: HashMap<Arc<str>, Slot>,
     timers: BTreeSet<(i64, Arc<str>)>,
 }
@@ -30,9 +32,21 @@ struct Slot {
     group: Group,
     /// Its entry in the timers.
     timer: Option<i64>,
+    _place: Place,
+}
+
+impl Slot {
+    fn new(name: &str, now: Now, place: Place) -> Self {
+        Self { group: Group::new(name, now.wall_ms), timer: None, _place: place }
+    }
 }
 
 impl Shard {
+    /// No group yet; they take their places in `room`.
+    pub(super) fn new(room: Arc<Room>) -> Self {
+        Self { room, groups: HashMap::new(), timers: BTreeSet::new() }
+    }
+
     /// Takes up a join.
     pub(super) fn join(
         &mut self,
@@ -46,7 +60,9 @@ impl Shard {
             let code = ErrorCode::UnknownMemberId;
             return step.answer(reply, Err(JoinRefused { code, member_id }));
         }
-        self.make(step, group);
+        if let Err(code) = self.make(step, group) {
+            return step.answer(reply, Err(JoinRefused { code, member_id }));
+        }
         self.change(group, step, |group, step| group.join(step, ask, reply));
     }
 
@@ -92,7 +108,7 @@ impl Shard {
         if !self.groups.contains_key(group) && ask.generation >= 0 {
             return Err(ask.no_group);
         }
-        self.make(step, group);
+        self.make(step, group)?;
         let committed = self.change(group, step, |group, step| group.commit(step, ask));
         committed.unwrap_or(Err(ErrorCode::UnknownServerError))
     }
@@ -216,12 +232,20 @@ impl Shard {
     }
 
     /// Makes sure that the group is there.
-    fn make(&mut self, step: &Step, name: &str) {
-        self.slot(step.now, name);
+    ///
+    /// # Errors
+    /// When there are too many others.
+    fn make(&mut self, step: &Step, name: &str) -> Result<(), ErrorCode> {
+        if !self.groups.contains_key(name) {
+            let place = self.room.place_for_new().ok_or(ErrorCode::GroupMaxSizeReached)?;
+            self.groups.insert(Arc::from(name), Slot::new(name, step.now, place));
+        }
+        Ok(())
     }
 
+    /// The group of a record.
     fn slot(&mut self, now: Now, name: &str) -> &mut Group {
-        let fresh = || Slot { group: Group::new(name, now.wall_ms), timer: None };
+        let fresh = || Slot::new(name, now, self.room.place_for_known());
         &mut self.groups.entry(Arc::from(name)).or_insert_with(fresh).group
     }
 

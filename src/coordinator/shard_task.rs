@@ -14,10 +14,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::load::{LoadError, load};
+use super::room::Room;
 use super::shard::Shard;
 use super::step::{Answer, KeptRecord, Now, Rules, Step};
 use crate::env::Clock;
-use crate::metadata::LiveImage;
+use crate::metadata::{LiveImage, TooFewInSync};
 use crate::model::Offset;
 use crate::record::{BatchBuilder, Codec, NewRecord};
 use crate::replica::{Durability, Partition, Replicas};
@@ -39,6 +40,7 @@ pub(super) struct ShardTask {
     pub(super) image: Arc<LiveImage>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rules: Arc<Rules>,
+    pub(super) room: Arc<Room>,
     pub(super) began: Instant,
     /// Set while requests are taken.
     pub(super) ready: Arc<AtomicBool>,
@@ -60,6 +62,8 @@ enum AppendFailed {
     Pack(#[from] crate::record::CodecError),
     #[error("the partition's log start was not moved: {0}")]
     LogStart(#[from] crate::log::checkpoint::CheckpointError),
+    #[error(transparent)]
+    TooFewInSync(#[from] TooFewInSync),
     #[error("the append lane has ended")]
     LaneEnded,
 }
@@ -128,7 +132,8 @@ impl ShardTask {
             let _one_of_few = self.loads.acquire().await.ok()?;
             let (log, now) = (self.partition.log().local().clone(), self.now());
             let began = Instant::now();
-            let loaded = tokio::task::spawn_blocking(move || load(&log, now)).await;
+            let room = self.room.clone();
+            let loaded = tokio::task::spawn_blocking(move || load(&log, now, room)).await;
             match loaded.unwrap_or(Err(LoadError::BrokenOff)) {
                 Ok(mut loaded) => {
                     let (bytes, took) = (loaded.bytes, began.elapsed());
@@ -171,10 +176,10 @@ impl ShardTask {
         expiry.reset();
         loop {
             if under_way.is_none() {
-                if serving.is_due_for_summary(self.growth_bytes) {
+                if serving.is_due_for_summary(self.growth_bytes) && self.check_in_sync().is_ok() {
                     self.sum_up(&mut serving).await?;
                 }
-                under_way = self.begin(&mut serving);
+                under_way = self.begin(&mut serving)?;
             }
             let timer = serving.shard.next_deadline().map(|at| self.at(at));
             tokio::select! {
@@ -225,11 +230,18 @@ impl ShardTask {
         }
     }
 
+    /// Whether what is written now is on as many replicas as the topic demands.
+    fn check_in_sync(&self) -> Result<(), TooFewInSync> {
+        let (name, image) = (self.partition.name(), self.image.load());
+        image.topic(&name.topic).map_or(Ok(()), |topic| topic.check_in_sync(name.partition))
+    }
+
     /// Starts to append what is pending.
-    fn begin(&self, serving: &mut Serving) -> Option<UnderWay> {
+    fn begin(&self, serving: &mut Serving) -> Result<Option<UnderWay>, TooFewInSync> {
         if serving.pending.records.is_empty() {
-            return None;
+            return Ok(None);
         }
+        self.check_in_sync()?;
         let Step { records, answers, .. } = std::mem::replace(&mut serving.pending, self.step());
         serving.pending_bytes = 0;
         let (replicas, partition) = (self.replicas.clone(), self.partition.clone());
@@ -237,7 +249,7 @@ impl ShardTask {
         let done = Box::pin(async move {
             append_all(&replicas, &partition, records.into_iter(), now_ms).await
         });
-        Some(UnderWay { done, answers })
+        Ok(Some(UnderWay { done, answers }))
     }
 
     /// Writes everything anew and moves the log start to it, so that the partition does not grow

@@ -18,6 +18,8 @@ pub struct Rules {
     pub session_timeout_max_ms: i64,
     /// `group.max.size`.
     pub members_max: usize,
+    /// `group.max.count`.
+    pub groups_max: usize,
     /// The longest text beside a committed offset.
     pub offset_metadata_bytes_max: usize,
     /// `offsets.retention.minutes`, in milliseconds.

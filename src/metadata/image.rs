@@ -33,6 +33,16 @@ pub struct PartitionImage {
     pub isr: Vec<BrokerId>,
 }
 
+/// A partition has too few in-sync replicas for `acks=all`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("acks=all needs {wanted} in-sync replicas (min.insync.replicas), there are {in_sync}")]
+pub struct TooFewInSync {
+    /// `min.insync.replicas`.
+    pub wanted: usize,
+    /// How many there are.
+    pub in_sync: usize,
+}
+
 /// A topic with its effective settings.
 #[derive(Clone, Debug)]
 pub struct TopicImage {
@@ -59,6 +69,17 @@ impl TopicImage {
     #[must_use]
     pub fn partition(&self, partition: i32) -> Option<&PartitionImage> {
         usize::try_from(partition).ok().and_then(|index| self.partitions.get(index))
+    }
+
+    /// Whether as many replicas of a partition are in sync as `acks=all` promises: with fewer,
+    /// nothing is taken that is to be acked so.
+    ///
+    /// # Errors
+    /// When there are fewer.
+    pub fn check_in_sync(&self, partition: i32) -> Result<(), TooFewInSync> {
+        let in_sync = self.partition(partition).map_or(0, |partition| partition.isr.len());
+        let wanted = self.config.min_insync_replicas();
+        if in_sync >= wanted { Ok(()) } else { Err(TooFewInSync { wanted, in_sync }) }
     }
 
     /// Every partition by name and number.

@@ -8,7 +8,9 @@ mod live;
 mod store;
 mod topic_name;
 
-pub use image::{BrokerNode, ClusterImage, PartitionImage, TopicImage, is_internal_topic};
+pub use image::{
+    BrokerNode, ClusterImage, PartitionImage, TooFewInSync, TopicImage, is_internal_topic,
+};
 pub use live::LiveImage;
 pub use store::{MetaStore, MetaStoreError, StoredTopic};
 pub use topic_name::{TopicNameError, check_topic_name, collides};

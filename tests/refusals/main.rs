@@ -10,6 +10,8 @@ mod disk;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod log_lines;
 #[cfg(test)]
 mod requests;

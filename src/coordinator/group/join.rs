@@ -6,6 +6,9 @@ use crate::coordinator::ask::{JoinAsk, JoinRefused, Joined, JoinedMember, Member
 use crate::coordinator::step::Step;
 use crate::wire::ErrorCode;
 
+/// Ids of one group that are given out and may still come back.
+const ANNOUNCED_MAX: usize = 10_000;
+
 fn refuse(step: &mut Step, reply: JoinReply, code: ErrorCode, member_id: String) {
     step.answer(reply, Err(JoinRefused { code, member_id }));
 }
@@ -74,6 +77,9 @@ impl Group {
             };
         }
         if ask.known_member_only {
+            if self.announced.len() >= ANNOUNCED_MAX {
+                return refuse(step, reply, ErrorCode::GroupMaxSizeReached, String::new());
+            }
             let until = step.now.tick_ms + i64::from(ask.session_timeout_ms);
             self.announced.insert(id.clone(), until);
             return refuse(step, reply, ErrorCode::MemberIdRequired, id);
