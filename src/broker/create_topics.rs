@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Broker;
-use crate::cluster::{CreateTopic, CreateTopicError};
+use crate::cluster::{CreateTopic, CreateTopicError, PARTITIONS_PER_REQUEST_MAX};
 use crate::config::describe_topic;
 use crate::metadata::TopicImage;
 use crate::wire::ErrorCode;
@@ -16,6 +16,13 @@ pub(super) async fn handle(
     broker: &Broker,
     request: CreateTopicsRequest<'_>,
 ) -> CreateTopicsResponse<'static> {
+    if let Some(message) = too_many(broker, &request) {
+        let refuse = |topic: &CreatableTopic<'_>| {
+            refused(&topic.name, ErrorCode::PolicyViolation, message.clone())
+        };
+        let topics = request.topics.iter().map(refuse).collect();
+        return CreateTopicsResponse { topics, ..Default::default() };
+    }
     let mut named: HashMap<&str, usize> = HashMap::new();
     request.topics.iter().for_each(|topic| *named.entry(&topic.name).or_default() += 1);
     let mut topics = Vec::with_capacity(request.topics.len());
@@ -32,6 +39,21 @@ pub(super) async fn handle(
         }
     }
     CreateTopicsResponse { topics, ..Default::default() }
+}
+
+/// Whether all topics of the request together are more than one request may make (as in Kafka).
+fn too_many(broker: &Broker, request: &CreateTopicsRequest<'_>) -> Option<String> {
+    let partitions = |topic: &CreatableTopic<'_>| match topic.num_partitions {
+        _ if !topic.assignments.is_empty() => topic.assignments.len() as i64,
+        -1 => i64::from(broker.config.num_partitions()),
+        number => i64::from(number.max(0)),
+    };
+    let asked: i64 = request.topics.iter().map(partitions).sum();
+    (asked > i64::from(PARTITIONS_PER_REQUEST_MAX)).then(|| {
+        format!(
+            "{asked} partitions in one request, more than the most of {PARTITIONS_PER_REQUEST_MAX}"
+        )
+    })
 }
 
 async fn create(

@@ -1,5 +1,7 @@
 //! DeleteTopics.
 
+use std::collections::HashMap;
+
 use super::{Broker, Call};
 use crate::cluster::{DeleteTopicError, TopicRef};
 use crate::model::TopicId;
@@ -19,9 +21,24 @@ pub(super) async fn handle(
         let named = |name| DeleteTopicState { name: Some(name), ..Default::default() };
         request.topic_names.into_iter().map(named).collect()
     };
+    let mut named: HashMap<_, usize> = HashMap::new();
+    let key = |state: &DeleteTopicState<'_>| {
+        (state.name.as_ref().map(|name| name.to_string()), state.topic_id)
+    };
+    states.iter().for_each(|state| *named.entry(key(state)).or_default() += 1);
     let mut responses = Vec::with_capacity(states.len());
     for state in states {
-        responses.push(delete(broker, &state).await);
+        match named.get(&key(&state)) {
+            Some(1) => responses.push(delete(broker, &state).await),
+            // One answer for a topic that stands there twice, and it stays.
+            Some(2..) => {
+                let (name, id) = key(&state);
+                named.remove(&(name.clone(), id));
+                let twice = (ErrorCode::InvalidRequest, "Duplicate topic.".to_owned());
+                responses.push(answer(name, id, Some(twice)));
+            }
+            _ => {}
+        }
     }
     DeleteTopicsResponse { responses, ..Default::default() }
 }

@@ -93,10 +93,12 @@ async fn answer(
         check_leader_epoch(&partition, asked.current_leader_epoch)?;
         match target(asked.timestamp, version)? {
             Target::Special(Special::MaxTimestamp) => {
+                let _one_of_few = broker.searching.acquire().await;
                 by_time(wait, partition.log().max_timestamp()).await
             }
             Target::Special(special) => Ok(Some(special_offset(&partition, special, isolation))),
             Target::Time(timestamp_ms) => {
+                let _one_of_few = broker.searching.acquire().await;
                 let found =
                     by_time(wait, partition.log().offset_for_timestamp(timestamp_ms)).await?;
                 Ok(found.filter(|found| found.offset < partition.readable_end(isolation)))

@@ -57,6 +57,10 @@ use producer_ids::ProducerIds;
 /// Packed batches that are looked into at a time.
 const UNPACKING_MAX: usize = 2;
 
+/// Searches by time that go on at a time: each may unpack a batch, and one request can ask for any
+/// number of them.
+const SEARCHING_MAX: usize = 4;
+
 /// What a broker is made of.
 pub struct Parts {
     /// Its settings.
@@ -88,6 +92,8 @@ pub struct Broker {
     producer_ids: ProducerIds,
     /// Batches that may be unpacked at a time.
     unpacking: Semaphore,
+    /// Searches by time at a time.
+    searching: Semaphore,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -107,6 +113,7 @@ impl Broker {
             sessions,
             producer_ids,
             unpacking: Semaphore::new(UNPACKING_MAX),
+            searching: Semaphore::new(SEARCHING_MAX),
             clock,
             metrics,
         })

@@ -21,7 +21,7 @@ use crate::replica::{HostError, Replicas};
 /// How long to wait before the rest of a deleted topic is removed again.
 const ERASE_RETRY: Duration = Duration::from_secs(5);
 /// Most partitions that one request may make (Kafka's bound).
-const PARTITIONS_PER_REQUEST_MAX: i32 = 10_000;
+pub const PARTITIONS_PER_REQUEST_MAX: i32 = 10_000;
 
 /// A topic as it is asked for.
 #[derive(Clone, Debug, Default)]

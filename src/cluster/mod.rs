@@ -9,7 +9,7 @@ mod sqlite_store;
 
 pub use controller::{
     AlterTopicError, Controller, CreateTopic, CreateTopicError, DeleteTopicError, GrowTopicError,
-    TopicRef,
+    PARTITIONS_PER_REQUEST_MAX, TopicRef,
 };
 pub use erase::erase;
 pub use load::load_image;

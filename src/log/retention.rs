@@ -37,7 +37,8 @@ pub fn expired(
     let mut until = None;
     for segment in segments {
         let deleted = segment.end <= log_start;
-        let too_old = policy.ms.is_some_and(|ms| now_ms - segment.max_timestamp_ms > ms);
+        let too_old =
+            policy.ms.is_some_and(|ms| now_ms.saturating_sub(segment.max_timestamp_ms) > ms);
         // Kafka keeps a segment as long as what remains without it is less than the bound.
         let too_much =
             policy.bytes.is_some_and(|bytes| total.saturating_sub(bytes) >= segment.size);

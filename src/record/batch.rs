@@ -10,6 +10,9 @@ use super::header::{BatchHeader, CRC_FROM, HEADER_LEN};
 use super::walk::{WalkError, walk};
 use crate::model::{Offset, Sequence};
 
+/// What a record has that was given no time.
+const NO_TIMESTAMP: i64 = -1;
+
 /// Timestamps that are accepted, in milliseconds, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimestampBounds {
@@ -303,6 +306,6 @@ fn check_header(header: &BatchHeader, rules: &BatchRules) -> Result<(), BatchErr
     // further would cost a walk that compressed batches do not get.
     let outside = [header.base_timestamp, header.max_timestamp]
         .into_iter()
-        .find(|timestamp| *timestamp >= 0 && !(min..=max).contains(timestamp));
+        .find(|timestamp| *timestamp != NO_TIMESTAMP && !(min..=max).contains(timestamp));
     outside.map_or(Ok(()), |timestamp| Err(BatchError::Timestamp { timestamp, min, max }))
 }

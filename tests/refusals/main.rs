@@ -14,6 +14,8 @@ mod groups;
 #[cfg(test)]
 mod log_lines;
 #[cfg(test)]
+mod oddities;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod settings;

@@ -49,10 +49,12 @@ impl FetchPlan {
             broker.clock.now_ms(),
         )?;
         let bytes = |value: i32| usize::try_from(value).unwrap_or(0);
+        let max_bytes = bytes(request.max_bytes).min(broker.config.fetch_max_bytes());
         Ok(Self {
             wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
-            min_bytes: bytes(request.min_bytes),
-            max_bytes: bytes(request.max_bytes).min(broker.config.fetch_max_bytes()),
+            // More than one reply may hold would be waited for in vain.
+            min_bytes: bytes(request.min_bytes).min(max_bytes),
+            max_bytes,
             isolation: match request.isolation_level {
                 1 => Isolation::ReadCommitted,
                 _ => Isolation::ReadUncommitted,

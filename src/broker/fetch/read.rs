@@ -82,9 +82,12 @@ pub(super) fn look(
         Err(code) => return Looked::Here(PartitionRead::failed(code)),
     };
     let bounds = bounds(&partition);
-    if let Some(diverging) = diverging(&partition, wanted) {
-        let diverging = Some(diverging);
-        return Looked::Here(PartitionRead { bounds, diverging, ..PartitionRead::default() });
+    match diverging(&partition, wanted) {
+        Ok(None) => {}
+        Ok(diverging) => {
+            return Looked::Here(PartitionRead { bounds, diverging, ..PartitionRead::default() });
+        }
+        Err(code) => return Looked::Here(PartitionRead::failed(code)),
     }
     let (from, end) = (Offset::new(wanted.fetch_offset), partition.readable_end(plan.isolation));
     if let Err(code) = in_range(&partition, from) {
@@ -156,14 +159,20 @@ fn in_range(partition: &Partition, from: Offset) -> Result<(), ErrorCode> {
     Ok(())
 }
 
-/// Whether the reader's last epoch ends elsewhere in our log than where it reads on (KIP-595).
-fn diverging(partition: &Partition, wanted: &Wanted) -> Option<(LeaderEpoch, Offset)> {
+/// Whether the reader's last epoch ends elsewhere in our log than where it reads on (KIP-595). An
+/// epoch that this log never had says that the reader's log is another one.
+fn diverging(
+    partition: &Partition,
+    wanted: &Wanted,
+) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
     if wanted.last_fetched_epoch < 0 {
-        return None;
+        return Ok(None);
     }
     let fetched = LeaderEpoch::new(wanted.last_fetched_epoch);
-    let (epoch, end) = partition.log().epoch_end(fetched)?;
-    (epoch < fetched || end < Offset::new(wanted.fetch_offset)).then_some((epoch, end))
+    let found = partition.log().epoch_end(fetched).ok_or(ErrorCode::OffsetOutOfRange)?;
+    let (epoch, end) = found;
+    let parted = epoch < fetched || end < Offset::new(wanted.fetch_offset);
+    Ok(parted.then_some(found))
 }
 
 fn read_error(partition: &Partition, error: &ReadError) -> ErrorCode {

@@ -22,7 +22,8 @@ pub(super) async fn run(broker: &Arc<Broker>, plan: &FetchPlan) -> Vec<Partition
     loop {
         // Parked before the look, so that what arrives during the look wakes the next one.
         let waiter = FetchWaiter::new();
-        let may_wait = plan.min_bytes > 0 && Instant::now() < deadline;
+        let nothing_to_come = plan.min_bytes == 0 || plan.session.wanted.is_empty();
+        let may_wait = !nothing_to_come && Instant::now() < deadline;
         if may_wait {
             park(broker, plan, &waiter);
         }

@@ -198,7 +198,7 @@ impl Sessions {
         let mut sessions = self.sessions.lock();
         if request.epoch == EPOCH_INITIAL || request.epoch == EPOCH_FINAL {
             sessions.remove(&request.id);
-            let wanted = request.wanted;
+            let wanted = distinct(request.wanted);
             if request.epoch == EPOCH_FINAL || wanted.is_empty() {
                 return Ok(SessionFetch { id: 0, incremental: false, wanted });
             }
@@ -273,6 +273,24 @@ impl Sessions {
         }
         send
     }
+}
+
+/// Each partition once: where it was first named, as it was last asked for (as in Kafka). Otherwise
+/// a small request could have one partition read a hundred thousand times.
+fn distinct(wanted: Vec<Wanted>) -> Vec<Wanted> {
+    if wanted.len() < 2 {
+        return wanted;
+    }
+    let mut places = HashMap::with_capacity(wanted.len());
+    let mut kept: Vec<Wanted> = Vec::with_capacity(wanted.len());
+    for one in wanted {
+        let place = *places.entry(one.key()).or_insert(kept.len());
+        match kept.get_mut(place) {
+            Some(earlier) => *earlier = one,
+            None => kept.push(one),
+        }
+    }
+    kept
 }
 
 /// Closes the session that was idle longest, if it was idle long enough.

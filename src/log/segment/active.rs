@@ -112,16 +112,16 @@ impl Active {
     #[must_use]
     pub(crate) fn age_ms(&self, timestamp_ms: i64, now_ms: i64) -> i64 {
         match self.first_timestamp_ms {
-            Some(first) if first >= 0 => timestamp_ms - first,
+            Some(first) if first >= 0 => timestamp_ms.saturating_sub(first),
             _ if self.size() == 0 => 0,
-            _ => now_ms - self.opened_ms,
+            _ => now_ms.saturating_sub(self.opened_ms),
         }
     }
 
     /// How long this process has had the segment open with something in it.
     #[must_use]
     pub(crate) fn open_for_ms(&self, now_ms: i64) -> i64 {
-        if self.size() == 0 { 0 } else { now_ms - self.opened_ms }
+        if self.size() == 0 { 0 } else { now_ms.saturating_sub(self.opened_ms) }
     }
 
     /// Writes batches in one go, indexes them and shows them to readers. On an error nothing is

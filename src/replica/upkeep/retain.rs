@@ -41,7 +41,7 @@ async fn roll(partition: &Arc<Partition>, now_ms: i64) -> Result<(), Error> {
         let (_, active) = log.active_extent();
         let expired = active.size > 0
             && active.max_timestamp_ms >= 0
-            && retention_ms.is_some_and(|ms| now_ms - active.max_timestamp_ms > ms);
+            && retention_ms.is_some_and(|ms| now_ms.saturating_sub(active.max_timestamp_ms) > ms);
         let lagging = lag_ms.is_some_and(|lag| active.size > 0 && log.active_for_ms(now_ms) >= lag);
         if expired || lagging { log.force_roll() } else { log.roll_if_due(now_ms) }
     })
