@@ -1,5 +1,7 @@
 //! DescribeConfigs: settings of topics and of this broker.
 
+use std::collections::HashSet;
+
 use super::Broker;
 use crate::config::{ConfigEntry, describe_broker, describe_topic};
 use crate::wire::ErrorCode;
@@ -16,7 +18,13 @@ pub(super) fn handle(
     broker: &Broker,
     request: &DescribeConfigsRequest<'_>,
 ) -> DescribeConfigsResponse<'static> {
-    let results = request.resources.iter().map(|resource| {
+    // Each once, however often it is named: the answer is much larger than the question.
+    let mut seen = HashSet::new();
+    let resources = request
+        .resources
+        .iter()
+        .filter(|resource| seen.insert((resource.resource_type, &*resource.resource_name)));
+    let results = resources.map(|resource| {
         let (error, entries) = match entries(broker, resource) {
             Ok(entries) => (None, entries),
             Err(error) => (Some(error), Vec::new()),

@@ -1,5 +1,7 @@
 //! DescribeGroups.
 
+use std::collections::HashSet;
+
 use super::{Broker, Call};
 use crate::coordinator::DescribedMember;
 use crate::wire::ErrorCode;
@@ -16,9 +18,12 @@ pub(super) async fn handle(
     call: &Call,
     request: DescribeGroupsRequest<'_>,
 ) -> DescribeGroupsResponse<'static> {
-    let mut groups = Vec::with_capacity(request.groups.len());
+    let (mut groups, mut seen) = (Vec::with_capacity(request.groups.len()), HashSet::new());
     for group in &request.groups {
-        groups.push(describe(broker, call.version, group).await);
+        // Each once, however often it is named: a large group makes a large answer.
+        if seen.insert(group) {
+            groups.push(describe(broker, call.version, group).await);
+        }
     }
     DescribeGroupsResponse { groups, ..Default::default() }
 }

@@ -1,6 +1,7 @@
 //! Metadata: brokers, topics, and who leads what; makes topics that are asked for by name where
 //! the settings allow it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Broker, Call};
@@ -24,9 +25,12 @@ pub(super) async fn handle(
         Some(topics) if call.version == 0 && topics.is_empty() => all(&broker.image.load()),
         Some(topics) => {
             let create = request.allow_auto_topic_creation && broker.config.auto_create_topics();
-            let mut found = Vec::with_capacity(topics.len());
+            let (mut found, mut seen) = (Vec::with_capacity(topics.len()), HashSet::new());
             for topic in topics {
-                found.push(find(broker, call.version, topic, create).await);
+                // Each once, however often it is named: a large topic makes a large answer.
+                if seen.insert((topic.topic_id, topic.name.clone())) {
+                    found.push(find(broker, call.version, topic, create).await);
+                }
             }
             found
         }

@@ -57,9 +57,9 @@ use producer_ids::ProducerIds;
 /// Packed batches that are looked into at a time.
 const UNPACKING_MAX: usize = 2;
 
-/// Searches by time that go on at a time: each may unpack a batch, and one request can ask for any
-/// number of them.
-const SEARCHING_MAX: usize = 4;
+/// Searches by time that go on at a time: each takes a thread that may wait for a disk, and one
+/// request can ask for any number of them.
+const SEARCHING_MAX: usize = 16;
 
 /// What a broker is made of.
 pub struct Parts {

@@ -1,5 +1,7 @@
 //! OffsetFetch: where groups go on reading. What is not known is offset -1, not an error.
 
+use std::collections::HashSet;
+
 use super::{Broker, Call};
 use crate::coordinator::Committed;
 use crate::metadata::ClusterImage;
@@ -24,9 +26,12 @@ pub(super) async fn handle(
     request: OffsetFetchRequest<'_>,
 ) -> OffsetFetchResponse<'static> {
     if call.version >= MANY_GROUPS_FROM {
-        let mut groups = Vec::with_capacity(request.groups.len());
+        let (mut groups, mut seen) = (Vec::with_capacity(request.groups.len()), HashSet::new());
         for group in &request.groups {
-            groups.push(fetch(broker, call.version, group).await);
+            // Each once, however often it is named: a large group makes a large answer.
+            if seen.insert(&group.group_id) {
+                groups.push(fetch(broker, call.version, group).await);
+            }
         }
         return OffsetFetchResponse { groups, ..Default::default() };
     }

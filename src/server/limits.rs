@@ -14,6 +14,9 @@ pub struct Limits {
     pub in_flight_requests_max: usize,
     /// Bytes of these requests. A larger frame is taken alone.
     pub in_flight_bytes_max: usize,
+    /// Bytes of replies that this connection's client has not taken; with more, no further request
+    /// is read. Records do not count: they leave from files.
+    pub in_flight_reply_bytes_max: usize,
     /// Bytes of all request frames in memory (`queued.max.request.bytes`); at least one largest
     /// frame. A frame beyond waits unread.
     pub request_memory_bytes: usize,
@@ -44,6 +47,7 @@ impl Default for Limits {
             connections_max: 10_000,
             in_flight_requests_max: 128,
             in_flight_bytes_max: 16 << 20,
+            in_flight_reply_bytes_max: 1 << 20,
             request_memory_bytes: 128 << 20,
             spare_buffer_bytes_max: 32 << 20,
             idle_timeout: Duration::from_secs(600),

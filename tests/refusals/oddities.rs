@@ -7,7 +7,11 @@ use icecore::record::{BatchBuilder, Codec, NewRecord};
 use icecore::wire::ErrorCode;
 use icecore::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use icecore::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use icecore::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use icecore::wire::messages::describe_groups::DescribeGroupsRequest;
 use icecore::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use icecore::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use icecore::wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
 
 use crate::broker::{Running, start};
 use crate::client::{Client, wanted};
@@ -106,6 +110,30 @@ async fn a_reader_whose_last_epoch_never_was_is_out_of_range() {
     let future = FetchPartition { last_fetched_epoch: 99, ..wanted(1) };
     let refused = client.fetch("t", future).await;
     assert_eq!(refused.error, ErrorCode::OffsetOutOfRange.as_i16(), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_many_times_in_one_request_is_answered_once() {
+    let (_dir, _broker, mut client) = with_topic(&[]).await;
+    let topic = || MetadataRequestTopic { name: Some("t".into()), ..Default::default() };
+    let topics = (0..1000).map(|_| topic()).collect();
+    let request = MetadataRequest { topics: Some(topics), ..MetadataRequest::default() };
+    assert_eq!(client.call(9, &request, |answer| answer.topics.len()).await, 1);
+    let resource = || DescribeConfigsResource {
+        resource_type: 2,
+        resource_name: "t".into(),
+        configuration_keys: None,
+    };
+    let resources = (0..1000).map(|_| resource()).collect();
+    let request = DescribeConfigsRequest { resources, ..DescribeConfigsRequest::default() };
+    assert_eq!(client.call(4, &request, |answer| answer.results.len()).await, 1);
+    let groups = vec!["g".into(); 1000];
+    let request = DescribeGroupsRequest { groups, ..DescribeGroupsRequest::default() };
+    assert_eq!(client.call(5, &request, |answer| answer.groups.len()).await, 1);
+    let group = || OffsetFetchRequestGroup { group_id: "g".into(), ..Default::default() };
+    let groups = (0..100).map(|_| group()).collect();
+    let request = OffsetFetchRequest { groups, ..OffsetFetchRequest::default() };
+    assert_eq!(client.call(8, &request, |answer| answer.groups.len()).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

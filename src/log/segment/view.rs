@@ -16,10 +16,12 @@ use super::scan::{Found, Headers};
 use crate::log::file_names::{FileKind, path};
 use crate::log::index::{OffsetIndex, TimeIndex};
 use crate::model::{FileSlice, LeaderEpoch, Offset};
-use crate::record::{HEADER_LEN, Records};
+use crate::record::{BatchHeader, Codec, HEADER_LEN, Records};
 
 /// Unpacked records of one batch take at most this much when a time is looked up in it.
 const UNPACK_BYTES_MAX: usize = 256 << 20;
+/// Held while a batch is unpacked for a search.
+static UNPACKING: Mutex<()> = Mutex::new(());
 
 /// How far a segment reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,9 +258,14 @@ pub(crate) fn find_in_batch(
     timestamp_ms: i64,
     from: Offset,
 ) -> io::Result<Option<TimestampedOffset>> {
+    // Clients choose when this runs and what it unpacks to: side by side it would fill the memory.
+    let packed = batch
+        .first_chunk()
+        .is_some_and(|bytes| BatchHeader::read(bytes).codec() != Some(Codec::None));
+    let _one_at_a_time = packed.then(|| UNPACKING.lock());
     let leader_epoch = batch
         .first_chunk::<HEADER_LEN>()
-        .map_or(LeaderEpoch::NONE, |bytes| crate::record::BatchHeader::read(bytes).leader_epoch);
+        .map_or(LeaderEpoch::NONE, |bytes| BatchHeader::read(bytes).leader_epoch);
     for record in Records::of_batch(batch, UNPACK_BYTES_MAX).map_err(io::Error::other)? {
         let record = record.map_err(io::Error::other)?;
         if record.offset >= from && record.timestamp_ms >= timestamp_ms {

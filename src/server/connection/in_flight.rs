@@ -14,6 +14,7 @@ use super::super::limits::Limits;
 pub(super) struct InFlight {
     requests_max: usize,
     bytes_max: usize,
+    reply_bytes_max: usize,
     now: Mutex<Load>,
     lower: Notify,
 }
@@ -22,12 +23,14 @@ pub(super) struct InFlight {
 struct Load {
     requests: usize,
     bytes: usize,
+    reply_bytes: usize,
 }
 
 /// One request that is being answered.
 #[derive(Debug)]
 pub(super) struct Admitted {
     bytes: usize,
+    reply_bytes: usize,
     in_flight: Arc<InFlight>,
 }
 
@@ -36,6 +39,7 @@ impl InFlight {
         Self {
             requests_max: limits.in_flight_requests_max,
             bytes_max: limits.in_flight_bytes_max,
+            reply_bytes_max: limits.in_flight_reply_bytes_max,
             now: Mutex::default(),
             lower: Notify::new(),
         }
@@ -52,12 +56,14 @@ impl InFlight {
             // One reader only, so the permit that `drop` leaves is never another's.
             self.lower.notified().await;
         }
-        Admitted { bytes, in_flight: Arc::clone(self) }
+        Admitted { bytes, reply_bytes: 0, in_flight: Arc::clone(self) }
     }
 
     fn try_add(&self, bytes: usize) -> bool {
         let mut now = self.now.lock();
-        let room = now.requests < self.requests_max && now.bytes + bytes <= self.bytes_max;
+        let room = now.requests < self.requests_max
+            && now.bytes + bytes <= self.bytes_max
+            && now.reply_bytes < self.reply_bytes_max;
         if room || now.requests == 0 {
             now.requests += 1;
             now.bytes += bytes;
@@ -67,11 +73,20 @@ impl InFlight {
     }
 }
 
+impl Admitted {
+    /// Notes that a reply of `bytes` waits in memory until the client takes it.
+    pub(super) fn answered(&mut self, bytes: usize) {
+        self.reply_bytes += bytes;
+        self.in_flight.now.lock().reply_bytes += bytes;
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
         let mut now = self.in_flight.now.lock();
         now.requests -= 1;
         now.bytes -= self.bytes;
+        now.reply_bytes -= self.reply_bytes;
         drop(now);
         self.in_flight.lower.notify_one();
     }
@@ -84,7 +99,13 @@ mod tests {
     use super::*;
 
     fn in_flight(requests_max: usize, bytes_max: usize) -> Arc<InFlight> {
-        Arc::new(InFlight { requests_max, bytes_max, now: Mutex::default(), lower: Notify::new() })
+        Arc::new(InFlight {
+            requests_max,
+            bytes_max,
+            reply_bytes_max: 50,
+            now: Mutex::default(),
+            lower: Notify::new(),
+        })
     }
 
     #[test]
@@ -98,6 +119,18 @@ mod tests {
         let third = flight.admit(60).now_or_never().unwrap();
         drop((second, third));
         assert!(flight.is_empty());
+    }
+
+    #[test]
+    fn a_client_that_takes_no_replies_gets_no_more_made() {
+        let flight = in_flight(10, 100);
+        let mut first = flight.admit(1).now_or_never().unwrap();
+        first.answered(49);
+        let mut second = flight.admit(1).now_or_never().unwrap();
+        second.answered(1);
+        assert!(flight.admit(1).now_or_never().is_none(), "too many bytes of replies");
+        drop(first);
+        assert!(flight.admit(1).now_or_never().is_some());
     }
 
     #[test]

@@ -148,7 +148,7 @@ async fn take_up<S: Service>(
             let admitted = in_flight.admit(bytes.len()).await;
             Ok((bytes, admitted))
         };
-        let (bytes, admitted) = tokio::select! {
+        let (bytes, mut admitted) = tokio::select! {
             biased;
             () = &mut stopped => return Ended::Shutdown,
             next = next => match next {
@@ -158,6 +158,9 @@ async fn take_up<S: Service>(
         };
         let frame = RequestFrame { bytes, connection: Arc::clone(info) };
         let started = shared.service.start(frame).await;
+        if let Started::Ready(Reply::Frame(reply)) = &started {
+            admitted.answered(reply.head.len());
+        }
         let last = matches!(started, Started::Ready(Reply::Close(_)));
         // The queue has a place for every admitted request.
         if queue.send(Queued { started, admitted }).await.is_err() || last {
