@@ -199,20 +199,26 @@ impl Drop for CountedThread<'_> {
 impl Job {
     fn run(self, scratch: &mut [u8], metrics: &SocketMetrics) {
         let Self { file, position, len, ahead, kind, asked } = self;
-        // An answer that nobody takes any more: its connection is gone.
+        // Counted before it is told: who has the answer finds it in the counts.
+        let count = || {
+            metrics.cold_reads.inc();
+            metrics.cold_read_bytes.inc_by(len as u64);
+            metrics.cold_read_seconds.observe(asked.elapsed().as_secs_f64());
+        };
         match kind {
             Kind::Touch(done) if !done.is_closed() => {
                 let result = touch(&file, position, len, ahead, scratch);
+                count();
                 let _ = done.send(result);
             }
             Kind::Copy(done) if !done.is_closed() => {
-                let _ = done.send(copy(&file, position, len));
+                let result = copy(&file, position, len);
+                count();
+                let _ = done.send(result);
             }
-            Kind::Touch(_) | Kind::Copy(_) => return,
+            // An answer that nobody takes any more: its connection is gone.
+            Kind::Touch(_) | Kind::Copy(_) => {}
         }
-        metrics.cold_reads.inc();
-        metrics.cold_read_bytes.inc_by(len as u64);
-        metrics.cold_read_seconds.observe(asked.elapsed().as_secs_f64());
     }
 }
 
