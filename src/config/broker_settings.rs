@@ -73,13 +73,7 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         AtLeast(0),
         "How long the first member of a group waits for others before partitions are assigned.",
     ),
-    Setting::new(
-        "group.max.count",
-        Int,
-        "100000",
-        AtLeast(1),
-        "Most consumer groups; a new one is refused then. Those without members and offsets go by themselves.",
-    ),
+    Setting::new("group.max.count", Int, "100000", AtLeast(1), "Most consumer groups in all."),
     Setting::new(
         "group.max.session.timeout.ms",
         Int,
