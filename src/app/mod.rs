@@ -5,6 +5,7 @@
 
 mod claim;
 mod observe;
+mod pace;
 mod sampling;
 mod start;
 

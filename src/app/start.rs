@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::claim::{Claim, claim, raise_open_files};
 use super::observe::Observer;
+use super::pace::SteadyRate;
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image};
 use crate::config::BrokerConfig;
@@ -199,6 +200,9 @@ fn tiering_config(config: &BrokerConfig, cluster_id: &str) -> TieringConfig {
     tiering.index_cache_bytes = config.remote_index_cache_bytes();
     tiering.downloads_max = config.reader_threads();
     tiering.uploads_max = config.copier_threads();
+    if let Some(rate) = config.copy_max_bytes_per_second() {
+        tiering.pace = Arc::new(SteadyRate::new(rate));
+    }
     tiering
 }
 

@@ -148,6 +148,13 @@ impl BrokerConfig {
         self.value(name).number()
     }
 
+    /// The rate of all uploads together; none without a bound, which is Kafka's largest number.
+    #[must_use]
+    pub fn copy_max_bytes_per_second(&self) -> Option<u64> {
+        let rate = self.number("remote.log.manager.copy.max.bytes.per.second");
+        (rate < i64::MAX).then(|| rate.unsigned_abs())
+    }
+
     /// A size where -1 says that there is none.
     fn size_if_set(&self, name: &str) -> Option<usize> {
         usize::try_from(self.number(name)).ok()
@@ -315,7 +322,6 @@ getters! {
     remote_list_offsets_timeout -> Duration = millis("remote.list.offsets.request.timeout.ms");
     remote_index_cache_bytes -> usize = size("remote.log.index.file.cache.total.size.bytes");
     copier_threads -> usize = size("remote.log.manager.copier.thread.pool.size");
-    copy_max_bytes_per_second -> i64 = number("remote.log.manager.copy.max.bytes.per.second");
     tiering_task_interval -> Duration = millis("remote.log.manager.task.interval.ms");
     reader_threads -> usize = size("remote.log.reader.threads");
     remote_storage_system_enable -> bool = flag("remote.log.storage.system.enable");
