@@ -452,9 +452,9 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
     Setting::new(
         "socket.send.buffer.bytes",
         Int,
-        "-1",
+        "262144",
         AtLeast(-1),
-        "The kernel's buffer for bytes to a client (`SO_SNDBUF`); -1 leaves its size to the kernel.",
+        "The kernel's buffer for bytes to a client (`SO_SNDBUF`): twice as much may be on its way to a reader in one round trip. -1 leaves its size to the kernel, for readers further away than some milliseconds.",
     ),
     Setting::new(
         "tiering.chunk.bytes",
