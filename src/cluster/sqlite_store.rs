@@ -62,9 +62,10 @@ impl SqliteMetaStore {
                  PRAGMA busy_timeout=5000; PRAGMA cache_size=-2048;",
             )
             .map_err(sqlite)?;
-        migrations::migrations::runner().run(&mut connection).map_err(|source| {
-            OpenMetaStoreError::Schema { path: shown, source: Box::new(source) }
-        })?;
+        // Grouped: a migration and the note that it was made are one transaction.
+        migrations::migrations::runner().set_grouped(true).run(&mut connection).map_err(
+            |source| OpenMetaStoreError::Schema { path: shown, source: Box::new(source) },
+        )?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 

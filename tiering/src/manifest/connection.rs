@@ -29,7 +29,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, ManifestError> {
     connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
         .map_err(open)?;
-    migrations::migrations::runner().run(&mut connection).map_err(|source| {
+    // Grouped: a migration and the note that it was made are one transaction.
+    migrations::migrations::runner().set_grouped(true).run(&mut connection).map_err(|source| {
         ManifestError::Migrate { path: path.to_owned(), source: Box::new(source) }
     })?;
     Ok(connection)
