@@ -40,12 +40,15 @@ pub enum CheckpointError {
     },
 }
 
+/// A file that was on its way into the place of another when the process died.
+pub(super) const UNFINISHED_SUFFIX: &str = ".tmp";
+
 /// Puts `text` in the place of the file at `path`: after a crash it has the old or the new text.
 ///
 /// # Errors
 /// What the disk says; the old file is untouched then.
 pub fn replace(path: &Path, text: &[u8], edges: &dyn Edges) -> io::Result<()> {
-    let beside = path.with_extension("tmp");
+    let beside = path.with_extension(&UNFINISHED_SUFFIX[1..]);
     let mut file = File::create(&beside)?;
     file.write_all(text)?;
     file.sync_data()?;

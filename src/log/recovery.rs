@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::checkpoint::UNFINISHED_SUFFIX;
 use super::epochs::{EPOCH_FILE, Epochs};
 use super::error::OpenLogError;
 use super::file_names::{CORRUPT_SUFFIX, DELETED_SUFFIX, FileKind, parse, path};
@@ -92,20 +93,27 @@ struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    /// Lists the folder and removes what is on its way out.
+    /// Lists the folder and removes what is on its way out, or never came in.
     fn scan(dir: &'a Path, config: LogConfig, at: OpenAt, env: &LogEnv) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let mut logs = BTreeMap::new();
+        let (mut logs, mut indexes) = (BTreeMap::new(), Vec::new());
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
-            if name.ends_with(DELETED_SUFFIX) {
+            if name.ends_with(DELETED_SUFFIX) || name.ends_with(UNFINISHED_SUFFIX) {
                 fs::remove_file(entry.path())?;
-            } else if let Some((base, FileKind::Log)) = parse(name) {
-                logs.insert(base, entry.metadata()?.len());
+                continue;
+            }
+            match parse(name) {
+                Some((base, FileKind::Log)) => drop(logs.insert(base, entry.metadata()?.len())),
+                Some((_, FileKind::ProducerSnapshot)) | None => {}
+                Some((base, _)) => indexes.push((base, entry.path())),
             }
         }
+        // A removal that died after the log file was renamed.
+        let strays = indexes.into_iter().filter(|(base, _)| !logs.contains_key(base));
+        strays.map(|(_, index)| index).try_for_each(fs::remove_file)?;
         let now_ms = env.clock.now_ms();
         Ok(Self { dir, config, at, now_ms, logs, report: RecoveryReport::default() })
     }
@@ -274,10 +282,14 @@ impl<'a> Opening<'a> {
             match producer_snapshot::decode(&fs::read(&file)?) {
                 Ok(entries) => {
                     (producers, from) = (Producers::restore(&entries), Some(base));
+                    self.drop_snapshots(&bases)?;
                     break;
                 }
                 Err(error) => {
-                    tracing::warn!(snapshot = %file.display(), %error, "a producer snapshot is of no use");
+                    // From the recovery point on a crash leaves torn ones, and they are not needed.
+                    if base < self.at.recovery_point {
+                        tracing::warn!(snapshot = %file.display(), %error, "a producer snapshot is of no use");
+                    }
                     fs::remove_file(file)?;
                 }
             }
@@ -288,6 +300,16 @@ impl<'a> Opening<'a> {
         }
         replay(active.view(), from, self.now_ms, &mut producers)?;
         Ok(producers)
+    }
+
+    /// Removes those that nobody needs: no segment begins where they were taken, and the one at the
+    /// recovery point, which is durable, knows more.
+    fn drop_snapshots(&self, older: &[Offset]) -> io::Result<()> {
+        let needless =
+            |base: &&Offset| **base < self.at.recovery_point && !self.logs.contains_key(base);
+        let strays = older.iter().filter(needless);
+        let mut files = strays.map(|base| path(self.dir, *base, FileKind::ProducerSnapshot));
+        files.try_for_each(fs::remove_file)
     }
 }
 
