@@ -69,6 +69,8 @@ pub struct Log {
     pub(super) flushed: AtomicI64,
     /// Data and indexes below it were synced: recovery may begin there.
     pub(super) recovery_point: AtomicI64,
+    /// Held while the recovery point moves: two at a time would write the same snapshot.
+    pub(super) advancing: Mutex<()>,
     pub(super) sealed_bytes: AtomicU64,
     /// Files were created that the folder does not durably name yet.
     pub(super) folder_dirty: AtomicBool,

@@ -76,6 +76,7 @@ impl Log {
             recovery_point: AtomicI64::new(recovered_to.get()),
             sealed_bytes: AtomicU64::new(sealed_bytes),
             folder_dirty: AtomicBool::new(true),
+            advancing: Mutex::new(()),
             failed: Mutex::new(None),
         };
         Ok((log, opening.report))

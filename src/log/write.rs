@@ -328,6 +328,7 @@ impl Log {
     /// # Errors
     /// What the disk says; the recovery point stays where it was.
     pub fn advance_recovery_point(&self) -> Result<Offset, AppendError> {
+        let _one_at_a_time = self.advancing.lock();
         let before = self.recovery_point();
         if before >= self.log_end() {
             return Ok(before);
@@ -410,4 +411,31 @@ fn roll_is_due(
     let too_old = active.age_ms(next.max_timestamp, now_ms) > config.segment_ms;
     let too_far = next.last - active.base() > i64::from(i32::MAX);
     !empty && (too_large || too_old || too_far || active.index_is_full())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::{LogEnv, OpenAt};
+    use super::*;
+    use crate::record::{BatchBuilder, Codec, NewRecord};
+
+    #[test]
+    fn two_who_move_the_recovery_point_at_once_do_not_get_in_each_others_way() {
+        let dir = tempfile::tempdir().expect("dir");
+        let opened = Log::open(dir.path(), LogConfig::default(), OpenAt::default(), LogEnv::real());
+        let (log, _) = opened.expect("open");
+        let mut builder = BatchBuilder::new(Codec::None);
+        builder.push(&NewRecord { value: Some(b"x"), ..NewRecord::default() });
+        let batch = builder.build().expect("a batch");
+        for round in 1..200 {
+            let appended = log.append(std::slice::from_ref(&batch), LeaderEpoch::ZERO, round);
+            appended[0].as_ref().expect("appended");
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| log.advance_recovery_point().expect("the point moves"));
+                }
+            });
+            assert_eq!(log.recovery_point(), log.log_end());
+        }
+    }
 }
