@@ -110,6 +110,12 @@ pub(super) async fn start(
     let node = node(config, address);
     let loaded = load_image(config, &*store, &cluster_id, node).await?;
     let (image, deleting) = loaded;
+    // First of all: a new topic may have the name of one whose folders are still in its place.
+    for topic in &deleting {
+        if let Err(error) = replicas.set_aside_topic(topic).await {
+            tracing::warn!(topic = %topic.name, %error, "a deleted topic keeps its folders for now");
+        }
+    }
     for topic in image.topics() {
         replicas.host_topic(topic).await?;
     }

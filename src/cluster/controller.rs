@@ -217,7 +217,7 @@ impl Controller {
         if let Err(error) = self.replicas.host_topic(&topic).await {
             // Nobody has seen the topic yet: take it back, so that a retry starts clean.
             self.store.mark_deleting(topic.id).await?;
-            self.replicas.drop_topic(&topic);
+            self.drop_topic(&topic).await;
             return Err(error.into());
         }
         self.image.publish(image.with_topic(topic.clone()));
@@ -335,10 +335,15 @@ impl Controller {
         };
         self.store.mark_deleting(topic.id).await?;
         self.image.publish(image.without_topic(topic.id));
-        self.replicas.drop_topic(topic);
+        self.drop_topic(topic).await;
+        Ok(topic.clone())
+    }
+
+    /// Frees a topic's name, and lets what it left go in the background.
+    async fn drop_topic(&self, topic: &TopicImage) {
+        self.replicas.drop_topic(topic).await;
         let (replicas, store, gone) = (self.replicas.clone(), self.store.clone(), topic.clone());
         tokio::spawn(async move { erase(&replicas, &*store, &gone, ERASE_RETRY).await });
-        Ok(topic.clone())
     }
 
     /// Puts `overrides` in the place of a topic's settings (or only checks that it could).

@@ -74,6 +74,8 @@ pub struct Log {
     pub(super) sealed_bytes: AtomicU64,
     /// Files were created that the folder does not durably name yet.
     pub(super) folder_dirty: AtomicBool,
+    /// Set with both locks held: whoever finds it unset under one of them may use the folder.
+    pub(super) retired: AtomicBool,
     /// Why no more appends are taken.
     pub(super) failed: Mutex<Option<Arc<io::Error>>>,
 }
@@ -273,6 +275,9 @@ impl Log {
     /// Removes the oldest segment if it ends at or before `until`. Returns its bytes.
     fn remove_oldest(&self, until: Offset) -> io::Result<Option<u64>> {
         let _writer = self.writer.lock();
+        if self.is_retired() {
+            return Ok(None);
+        }
         let segments = self.segments.load_full();
         let Some((oldest, kept)) =
             segments.sealed.split_first().filter(|(oldest, _)| oldest.end() <= until)
@@ -298,6 +303,19 @@ impl Log {
         }
         self.env.edges.reached(Edge::SegmentRenamed)?;
         renamed.into_iter().try_for_each(std::fs::remove_file)
+    }
+
+    /// Ends the log's use of its folder, which may be renamed or another's from here on: no file is
+    /// made, renamed or removed any more. Blocking.
+    pub fn retire(&self) {
+        let (_advancing, _writer) = (self.advancing.lock(), self.writer.lock());
+        let gone = io::Error::new(io::ErrorKind::NotFound, "the topic was deleted");
+        self.failed.lock().get_or_insert(Arc::new(gone));
+        self.retired.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// Forgets idempotent producers that have not written for `expiration_ms`.

@@ -77,6 +77,7 @@ impl Log {
             sealed_bytes: AtomicU64::new(sealed_bytes),
             folder_dirty: AtomicBool::new(true),
             advancing: Mutex::new(()),
+            retired: AtomicBool::new(false),
             failed: Mutex::new(None),
         };
         Ok((log, opening.report))

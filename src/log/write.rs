@@ -52,10 +52,10 @@ impl Log {
         epoch: LeaderEpoch,
         now_ms: i64,
     ) -> Vec<Result<Appended, AppendError>> {
+        let mut writer = self.writer.lock();
         if let Some(failure) = self.failure() {
             return batches.iter().map(|_| Err(AppendError::Failed(failure.clone()))).collect();
         }
-        let mut writer = self.writer.lock();
         let mut results: Results = vec![None; batches.len()];
         let mut group = Group::default();
         for (place, batch) in batches.iter().enumerate() {
@@ -221,7 +221,9 @@ impl Log {
     pub fn roll_if_due(&self, now_ms: i64) -> io::Result<bool> {
         let mut writer = self.writer.lock();
         let segment_ms = self.config.load().segment_ms;
-        let due = writer.active.size() > 0 && writer.active.open_for_ms(now_ms) >= segment_ms;
+        let due = writer.active.size() > 0
+            && writer.active.open_for_ms(now_ms) >= segment_ms
+            && !self.is_retired();
         if due {
             self.roll(&mut writer, now_ms)?;
         }
@@ -234,7 +236,7 @@ impl Log {
     /// What the disk says; the segment stays active then.
     pub fn force_roll(&self) -> io::Result<bool> {
         let mut writer = self.writer.lock();
-        let due = writer.active.size() > 0;
+        let due = writer.active.size() > 0 && !self.is_retired();
         if due {
             self.roll(&mut writer, self.env.clock.now_ms())?;
         }
@@ -316,7 +318,9 @@ impl Log {
     }
 
     fn fail(&self, error: io::Error) -> AppendError {
-        tracing::error!(log = %self.dir.display(), %error, "a sync failed: the log takes no more appends");
+        if !self.is_retired() {
+            tracing::error!(log = %self.dir.display(), %error, "a sync failed: the log takes no more appends");
+        }
         let error = Arc::new(error);
         *self.failed.lock() = Some(error.clone());
         AppendError::Failed(error)
@@ -330,7 +334,7 @@ impl Log {
     pub fn advance_recovery_point(&self) -> Result<Offset, AppendError> {
         let _one_at_a_time = self.advancing.lock();
         let before = self.recovery_point();
-        if before >= self.log_end() {
+        if before >= self.log_end() || self.is_retired() {
             return Ok(before);
         }
         let write = |error| AppendError::Write(Arc::new(error));

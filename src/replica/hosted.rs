@@ -23,7 +23,7 @@ use crate::config::TopicConfig;
 use crate::log::checkpoint::CheckpointError;
 use crate::log::{Log, LogEnv, Tier, TieredLog, partition_metadata};
 use crate::metadata::TopicImage;
-use crate::model::{Offset, TopicPartition};
+use crate::model::{Offset, TopicId, TopicPartition};
 
 /// Logs that are opened at a time.
 const OPENINGS_MAX: usize = 8;
@@ -164,15 +164,43 @@ impl Replicas {
         Ok(())
     }
 
-    /// Stops hosting a topic. What is in flight ends by itself; the folders go with
-    /// [`Replicas::erase_topic`].
-    pub fn drop_topic(&self, topic: &TopicImage) {
-        let mut partitions = self.partitions.write();
-        for name in topic.topic_partitions() {
-            if let Some(partition) = partitions.remove(&name) {
-                partition.waiters().wake_all();
-            }
+    /// Stops hosting a topic, and sets its folders aside, so that a new one of its name finds none.
+    /// What is in flight ends by itself; the folders go with [`Replicas::erase_topic`].
+    pub async fn drop_topic(&self, topic: &TopicImage) {
+        let dropped: Vec<_> = {
+            let mut partitions = self.partitions.write();
+            topic.topic_partitions().filter_map(|name| partitions.remove(&name)).collect()
+        };
+        dropped.iter().for_each(|partition| partition.waiters().wake_all());
+        let retire = move || dropped.iter().for_each(|partition| partition.log().local().retire());
+        let retired = tokio::task::spawn_blocking(retire).await.map_err(io::Error::other);
+        let aside = match retired {
+            Ok(()) => self.set_aside_topic(topic).await,
+            Err(panic) => Err(panic),
+        };
+        if let Err(error) = aside {
+            tracing::warn!(topic = %topic.name, %error, "a deleted topic keeps its folders for now");
         }
+    }
+
+    /// Renames the folders of a deleted topic, which no log may use any more. May be called again.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn set_aside_topic(&self, topic: &TopicImage) -> io::Result<()> {
+        self.each_folder(topic, |log_dir, name, id| set_aside_folder(log_dir, name, id).map(drop))
+            .await
+    }
+
+    async fn each_folder(
+        &self,
+        topic: &TopicImage,
+        work: impl Fn(&Path, &str, TopicId) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let (log_dir, id) = (self.log_dir.clone(), topic.id);
+        let names: Vec<_> = topic.topic_partitions().map(|name| name.to_string()).collect();
+        let each = move || names.iter().try_for_each(|name| work(&log_dir, name, id));
+        tokio::task::spawn_blocking(each).await.map_err(io::Error::other)?
     }
 
     /// Removes what a dropped topic left, on disk and in the store. May be called again.
@@ -180,13 +208,7 @@ impl Replicas {
     /// # Errors
     /// What the disk or the store says; call again later.
     pub async fn erase_topic(&self, topic: &TopicImage) -> Result<(), EraseError> {
-        let (log_dir, id) = (self.log_dir.clone(), topic.id);
-        let names: Vec<_> = topic.topic_partitions().map(|name| name.to_string()).collect();
-        tokio::task::spawn_blocking(move || {
-            names.iter().try_for_each(|name| erase_folder(&log_dir, name, id))
-        })
-        .await
-        .map_err(io::Error::other)??;
+        self.each_folder(topic, erase_folder).await?;
         if let Some(tiering) = &self.tiering {
             tiering.delete_topic(&topic.name, topic.id).await?;
         }
@@ -290,7 +312,7 @@ impl Replicas {
 }
 
 /// Makes a folder the topic's, or finds that it is another's.
-fn claim_folder(folder: &Path, id: crate::model::TopicId, env: &LogEnv) -> Result<(), HostError> {
+fn claim_folder(folder: &Path, id: TopicId, env: &LogEnv) -> Result<(), HostError> {
     let shown = || folder.display().to_string();
     let io = |source| HostError::Folder { folder: shown(), source };
     std::fs::create_dir_all(folder).map_err(io)?;
@@ -301,13 +323,18 @@ fn claim_folder(folder: &Path, id: crate::model::TopicId, env: &LogEnv) -> Resul
     }
 }
 
-/// Removes a partition's folder if it is that topic's: renamed first, so that a half-removed one is
-/// never taken for a log.
-fn erase_folder(log_dir: &Path, name: &str, id: crate::model::TopicId) -> io::Result<()> {
+/// Renames a partition's folder if it is that topic's: what is half removed, or is to be, is never
+/// taken for a log. Returns its new path.
+fn set_aside_folder(log_dir: &Path, name: &str, id: TopicId) -> io::Result<PathBuf> {
     let folder = log_dir.join(name);
     let doomed = log_dir.join(format!("{name}.{}{DELETED_FOLDER_SUFFIX}", id.to_hex()));
     if folder.exists() && partition_metadata::read(&folder)? == Some(id) {
         std::fs::rename(&folder, &doomed)?;
     }
+    Ok(doomed)
+}
+
+fn erase_folder(log_dir: &Path, name: &str, id: TopicId) -> io::Result<()> {
+    let doomed = set_aside_folder(log_dir, name, id)?;
     if doomed.exists() { std::fs::remove_dir_all(doomed) } else { Ok(()) }
 }

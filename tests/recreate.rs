@@ -1,0 +1,84 @@
+//! A topic's name is free as soon as the topic is deleted.
+
+#[cfg(test)]
+mod client;
+
+#[cfg(test)]
+mod recreate {
+    use icecore::record::{BatchBuilder, Codec, NewRecord};
+    use icecore::wire::messages::create_topics::{
+        CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+    };
+    use icecore::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+    use icecore::wire::messages::produce::{
+        PartitionProduceData, ProduceRequest, TopicProduceData,
+    };
+
+    use super::client::{Broker, Client};
+
+    async fn create(client: &mut Client) -> i16 {
+        let settings = [("internal.segment.bytes", "300"), ("local.retention.bytes", "1")];
+        let config = |(name, value): (&'static str, &'static str)| CreatableTopicConfig {
+            name: name.into(),
+            value: Some(value.into()),
+        };
+        let topic = CreatableTopic {
+            name: "again".into(),
+            num_partitions: 2,
+            replication_factor: 1,
+            configs: settings.map(config).into(),
+            ..Default::default()
+        };
+        let request =
+            CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+        client.ask(7, &request).await.topics[0].error_code
+    }
+
+    async fn delete(client: &mut Client) -> i16 {
+        let state = DeleteTopicState { name: Some("again".into()), ..Default::default() };
+        let request =
+            DeleteTopicsRequest { topics: vec![state], timeout_ms: 10_000, ..Default::default() };
+        client.ask(6, &request).await.responses[0].error_code
+    }
+
+    /// Produces a record; the error and its offset.
+    async fn produce(client: &mut Client) -> (i16, i64) {
+        let mut builder = BatchBuilder::new(Codec::None);
+        builder.push(&NewRecord { value: Some(&[b'x'; 100]), ..Default::default() });
+        let batch = builder.build().expect("a batch");
+        let data = PartitionProduceData { index: 0, records: Some(batch.bytes()) };
+        let topic = TopicProduceData {
+            name: "again".into(),
+            partition_data: vec![data],
+            ..Default::default()
+        };
+        let request = ProduceRequest {
+            acks: -1,
+            timeout_ms: 10_000,
+            topic_data: vec![topic],
+            ..Default::default()
+        };
+        let answer = client.ask(9, &request).await;
+        let answer = &answer.responses[0].partition_responses[0];
+        (answer.error_code, answer.base_offset)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_topic_that_is_deleted_and_made_again_at_once_begins_anew() {
+        let dir = tempfile::tempdir().expect("dir");
+        let settings = [
+            ("log.retention.check.interval.ms", "1"),
+            ("remote.log.manager.task.interval.ms", "1"),
+        ];
+        let broker = Broker::start(dir.path(), &settings).await;
+        let mut client = Client::connect(broker.address).await;
+        for round in 0..30 {
+            assert_eq!(create(&mut client).await, 0, "creating it for the {round}th time");
+            for offset in 0..8 {
+                assert_eq!(produce(&mut client).await, (0, offset), "round {round}");
+            }
+            assert_eq!(delete(&mut client).await, 0);
+        }
+        broker.end().await;
+    }
+}
