@@ -32,7 +32,7 @@ enum Task {
     Test,
     /// Measure icecore beside Apache Kafka with the same client, in turn
     Bench(bench::Bench),
-    /// Run one end-to-end test at full length, against a real S3
+    /// Run one test at full length
     Soak {
         #[command(subcommand)]
         soak: soak::Soak,

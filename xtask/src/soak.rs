@@ -1,11 +1,11 @@
-//! `cargo xtask soak`: single end-to-end tests at full length.
+//! `cargo xtask soak`: single tests at full length.
 
 use anyhow::Result;
 use clap::Subcommand;
 
 use crate::components::{Components, LocalStack};
 use crate::groups::end_on_signal;
-use crate::test_run::{cargo_test, phase};
+use crate::test_run::{cargo_test, phase, plain_cargo_test};
 
 #[derive(Subcommand)]
 pub(crate) enum Soak {
@@ -30,10 +30,26 @@ pub(crate) enum Soak {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Kill the broker right before each step that changes what is stored (needs no S3)
+    Steps {
+        /// Dies at every so-many-th step
+        #[arg(long, default_value_t = 1)]
+        every: u32,
+        /// The first step to die at, below EVERY
+        #[arg(long, default_value_t = 0)]
+        from: u32,
+    },
 }
 
 pub(crate) fn run(soak: &Soak) -> Result<()> {
     end_on_signal()?;
+    if let Soak::Steps { every, from } = soak {
+        let mut test = plain_cargo_test()?;
+        test.args(["--test", "steps", "--", "--nocapture"])
+            .env("ICECORE_STEPS_EVERY", every.to_string())
+            .env("ICECORE_STEPS_FROM", from.to_string());
+        return phase("walking from step to step", &mut test);
+    }
     let components = Components::install(false)?;
     phase("building the tests", cargo_test(&components)?.arg("--no-run"))?;
     let localstack = LocalStack::start(&components)?;
@@ -52,6 +68,7 @@ pub(crate) fn run(soak: &Soak) -> Result<()> {
                 test.env("ICECORE_E2E_SEED", seed.to_string());
             }
         }
+        Soak::Steps { .. } => unreachable!("it was run above"),
     }
     phase("soaking", test.arg("--nocapture"))
 }

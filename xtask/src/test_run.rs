@@ -33,11 +33,15 @@ pub(crate) fn run() -> Result<()> {
 
 /// The one way in which the tests are built and run.
 pub(crate) fn cargo_test(components: &Components) -> Result<Command> {
+    let mut command = plain_cargo_test()?;
+    command.env("ICECORE_E2E_COMPONENTS", components.folder());
+    Ok(command)
+}
+
+/// The same for tests that need nothing beside them.
+pub(crate) fn plain_cargo_test() -> Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args(["test", "--locked", "--workspace", "--all-features"])
-        .current_dir(crate::root()?)
-        .env("ICECORE_E2E_COMPONENTS", components.folder());
+    command.args(["test", "--locked", "--workspace", "--all-features"]).current_dir(crate::root()?);
     Ok(command)
 }
 
