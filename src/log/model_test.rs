@@ -2,7 +2,8 @@
 //! crashes at every named edge and between actions. Three kinds of end are injected:
 //!
 //! - a crash: the files as they are at the edge, copied there, are opened anew;
-//! - a power cut: in addition, what was not synced is cut off or zeroed at random, file by file;
+//! - a power cut: in addition, what was not synced is cut off, zeroed or missing at random, file by
+//!   file, and a renaming may not have happened;
 //! - a failing disk: the operation gets an error at the edge, and the log lives on.
 //!
 //! A round that fails prints its seed; `ICECORE_MODEL_SEED` repeats it, `ICECORE_MODEL_ROUNDS`
@@ -275,14 +276,15 @@ impl Round {
         }
     }
 
-    /// As a partition does it: what lies below a log start is durable.
+    /// Up to the end of the log, synced or not.
     fn move_log_start(&mut self) {
-        let (from, to) = (self.oracle.log_start.get(), self.log().flushed().get());
+        let (from, to) = (self.oracle.log_start.get(), self.log().log_end().get());
         let far = u64::try_from((to - from).max(0)).expect("positive") / 2 + 1;
         let to = (from + i64::try_from(self.dice.roll(far)).expect("small")).min(to.max(from));
-        let start = self.log().set_log_start(Offset::new(to));
+        let start = self.log().move_log_start(Offset::new(to)).expect("no edge lies within");
         assert_eq!(start.get(), to);
         self.oracle.log_start = start;
+        self.oracle.synced = self.oracle.synced.max(self.log().flushed());
         if !self.trap.is_deadly() {
             self.log_start = start;
         }
@@ -337,7 +339,8 @@ impl Round {
         self.log = None;
         self.disk.end(at_edge);
         if what == What::PowerCut {
-            end_of_life(&self.disk, &mut self.dice, self.oracle.synced);
+            let edge = self.trap.fired().filter(|_| at_edge);
+            end_of_life(&self.disk, &mut self.dice, self.oracle.synced, edge);
         }
         self.open(false);
         let surely = match what {

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::epochs::Epochs;
-use super::error::ReadError;
+use super::error::{AppendError, ReadError};
 use super::file_names::{DELETED_SUFFIX, FileKind};
 use super::options::{LogConfig, LogEnv};
 use super::producers::Producers;
@@ -241,17 +241,24 @@ impl Log {
         self.epochs.lock().within(self.log_start(), end)
     }
 
-    /// Moves the first offset that is not deleted; it never moves back nor past the end. Returns
-    /// where it is now.
-    pub fn set_log_start(&self, start: Offset) -> Offset {
+    /// Moves the first offset that is not deleted; it never moves back nor past the end. What lies
+    /// below it is synced first: were it lost in a power cut, the log would end below its own start,
+    /// and offsets would be given twice. Returns where it is now, for the checkpoint file. Blocking.
+    ///
+    /// # Errors
+    /// When the records cannot be synced: nothing has moved.
+    pub fn move_log_start(&self, start: Offset) -> Result<Offset, AppendError> {
         let start = start.min(self.log_end());
+        if start > self.flushed() {
+            self.sync()?;
+        }
         let before = self.log_start.fetch_max(start.get(), Ordering::AcqRel);
         if before < start.get() {
             // Not in the file yet: until the log start is durable, a crash takes it back, and what
             // lies below it needs its epochs.
             self.epochs.lock().truncate_to(start);
         }
-        Offset::new(before.max(start.get()))
+        Ok(Offset::new(before.max(start.get())))
     }
 
     /// Removes the local copies of the sealed segments that end at or before `until`. The caller
@@ -261,8 +268,9 @@ impl Log {
     /// What the disk says; the segments that are still there are still listed then, so that a later
     /// removal leaves no hole before them.
     pub fn remove_until(&self, until: Offset) -> io::Result<u64> {
-        if self.recovery_point() < until && self.local_log_start() < until {
-            // What the producers wrote there is known from a durable snapshot from here on.
+        // Also below the log start: what the producers wrote there is known from a durable snapshot
+        // from here on.
+        if self.recovery_point() < until && self.segments.load().start() < until {
             self.advance_recovery_point().map_err(io::Error::other)?;
         }
         let mut bytes = 0;

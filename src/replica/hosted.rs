@@ -244,9 +244,7 @@ impl Replicas {
         reply
     }
 
-    /// Moves a partition's log start, durably, and returns where it is. What lies below it is
-    /// synced first: were it lost in a power cut, the log would end below its own start, and
-    /// offsets would be given twice.
+    /// Moves a partition's log start, durably, and returns where it is.
     ///
     /// # Errors
     /// When the records cannot be synced: nothing has moved. When the checkpoint cannot be written:
@@ -261,11 +259,8 @@ impl Replicas {
         let failed = move |source| CheckpointError::Io { path: path.clone(), source };
         let not_synced = failed.clone();
         let moved = tokio::task::spawn_blocking(move || {
-            let log = partition.log().local();
-            if start.min(log.log_end()) > log.flushed() {
-                log.sync().map_err(|error| not_synced(io::Error::other(error)))?;
-            }
-            let start = log.set_log_start(start);
+            let start = partition.log().local().move_log_start(start);
+            let start = start.map_err(|error| not_synced(io::Error::other(error)))?;
             replicas.checkpoints.write_log_starts(&replicas.all())?;
             Ok(start)
         });

@@ -2,6 +2,7 @@
 //! what a power cut makes of those that were not synced.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Dice;
 use crate::env::{Edge, Edges};
-use crate::log::file_names::{FileKind, parse, path};
+use crate::log::file_names::{DELETED_SUFFIX, FileKind, parse, path};
 use crate::log::{Log, OFFSET_ENTRY_LEN, TIME_ENTRY_LEN, read_offset_entry, read_time_entry};
 use crate::model::Offset;
 use crate::record::{BatchHeader, HEADER_LEN};
@@ -165,11 +166,12 @@ impl Disk {
 }
 
 /// Cuts or zeroes what was not synced, as a power cut may: each file for itself.
-pub(super) fn end_of_life(disk: &Disk, dice: &mut Dice, synced: Offset) {
-    let entries = fs::read_dir(&disk.folder).expect("the folder");
-    let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
-    names.sort();
-    for name in names {
+pub(super) fn end_of_life(disk: &Disk, dice: &mut Dice, synced: Offset, edge: Option<Edge>) {
+    if edge == Some(Edge::SegmentRenamed) {
+        take_renaming_back(disk, dice);
+    }
+    lose_names(disk, dice, synced);
+    for name in names(&disk.folder) {
         let Some((base, kind)) = name.to_str().and_then(parse) else { continue };
         let file = disk.folder.join(&name);
         let keep = match kind {
@@ -182,6 +184,50 @@ pub(super) fn end_of_life(disk: &Disk, dice: &mut Dice, synced: Offset) {
             }
         };
         lose(&file, keep, dice);
+    }
+}
+
+fn names(folder: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(folder).expect("the folder");
+    let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+    names.sort();
+    names
+}
+
+/// Takes back the last of the changes of names that were not synced; a file system keeps their
+/// order. Here: a segment's files get their names again, which lose them in the order of kinds.
+fn take_renaming_back(disk: &Disk, dice: &mut Dice) {
+    let renamed = names(&disk.folder).into_iter().filter_map(|name| {
+        let (base, kind) = parse(name.to_str()?.strip_suffix(DELETED_SUFFIX)?)?;
+        Some((base, kind, disk.folder.join(name)))
+    });
+    let renamed: Vec<_> = renamed.collect();
+    // Those of an earlier removal, which the disk did not let go, are of no concern.
+    let Some(last) = renamed.iter().map(|(base, ..)| *base).max() else { return };
+    let mut stay = dice.roll(FileKind::ALL.len() as u64 + 1);
+    for wanted in FileKind::ALL {
+        for (base, kind, file) in &renamed {
+            if (*base, *kind) == (last, wanted) && stay == 0 {
+                fs::rename(file, path(&disk.folder, last, wanted)).expect("renamed back");
+            }
+        }
+        stay = stay.saturating_sub(1);
+    }
+}
+
+/// Takes back that the last segment was made, unless some of its records are durable, and its
+/// names with them.
+fn lose_names(disk: &Disk, dice: &mut Dice, synced: Offset) {
+    let made = names(&disk.folder).into_iter().filter_map(|name| parse(name.to_str()?));
+    let made: Vec<_> = made.filter(|(base, _)| *base >= synced).collect();
+    let last = made.iter().map(|(base, _)| *base).max();
+    let (Some(last), true) = (last, dice.roll(2) == 0) else { return };
+    for (base, kind) in made {
+        let lost = base == last && !disk.snapshots.contains(&base.get());
+        // The log file is the first that is made.
+        if lost && (kind != FileKind::Log || dice.roll(2) == 0) {
+            fs::remove_file(path(&disk.folder, base, kind)).expect("removed");
+        }
     }
 }
 
