@@ -183,6 +183,7 @@ impl Log {
             return Err(ReadError::BelowLocal { offset: from, local_log_start });
         }
         let view = segments.view(segments.place(from))?;
+        self.check_folder()?;
         Ok(view.read(from, max_bytes, upper, min_one)?)
     }
 
@@ -196,7 +197,9 @@ impl Log {
             sealed.end() > start && sealed.max_timestamp_ms() >= timestamp_ms
         };
         for sealed in segments.sealed.iter().filter(late_enough) {
-            if let Some(found) = sealed.view()?.find_time(timestamp_ms, start)? {
+            let view = sealed.view()?;
+            self.check_folder()?;
+            if let Some(found) = view.find_time(timestamp_ms, start)? {
                 return Ok(Some(found));
             }
         }
@@ -320,6 +323,13 @@ impl Log {
         let gone = io::Error::new(io::ErrorKind::NotFound, "the topic was deleted");
         self.failed.lock().get_or_insert(Arc::new(gone));
         self.retired.store(true, Ordering::Release);
+    }
+
+    /// To be asked after a file was opened by its path: had the folder become another's before
+    /// that, it would be another's file.
+    fn check_folder(&self) -> io::Result<()> {
+        let gone = || io::Error::new(io::ErrorKind::NotFound, "the topic was deleted");
+        if self.is_retired() { Err(gone()) } else { Ok(()) }
     }
 
     pub(super) fn is_retired(&self) -> bool {

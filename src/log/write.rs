@@ -423,17 +423,41 @@ mod tests {
     use super::*;
     use crate::record::{BatchBuilder, Codec, NewRecord};
 
+    fn open(dir: &std::path::Path) -> Log {
+        let opened = Log::open(dir, LogConfig::default(), OpenAt::default(), LogEnv::real());
+        opened.expect("open").0
+    }
+
+    fn append(log: &Log, value: &[u8]) {
+        let mut builder = BatchBuilder::new(Codec::None);
+        builder.push(&NewRecord { value: Some(value), ..NewRecord::default() });
+        let appended = log.append(&[builder.build().expect("a batch")], LeaderEpoch::ZERO, 1);
+        appended[0].as_ref().expect("appended");
+    }
+
+    #[test]
+    fn a_log_whose_folder_became_anothers_reads_none_of_its_files() {
+        let dir = tempfile::tempdir().expect("dir");
+        let (place, aside) = (dir.path().join("t-0"), dir.path().join("aside"));
+        let old = open(&place);
+        append(&old, b"old");
+        old.force_roll().expect("rolled");
+        old.sealed()[0].close();
+        old.retire();
+        std::fs::rename(&place, &aside).expect("renamed");
+        let new = open(&place);
+        append(&new, b"new");
+        let read = old.read(Offset::ZERO, 1000, old.log_end(), true);
+        assert!(matches!(read, Err(crate::log::ReadError::Io(_))), "{read:?}");
+        assert!(old.offset_for_timestamp(0).is_err(), "nor by time");
+    }
+
     #[test]
     fn two_who_move_the_recovery_point_at_once_do_not_get_in_each_others_way() {
         let dir = tempfile::tempdir().expect("dir");
-        let opened = Log::open(dir.path(), LogConfig::default(), OpenAt::default(), LogEnv::real());
-        let (log, _) = opened.expect("open");
-        let mut builder = BatchBuilder::new(Codec::None);
-        builder.push(&NewRecord { value: Some(b"x"), ..NewRecord::default() });
-        let batch = builder.build().expect("a batch");
-        for round in 1..200 {
-            let appended = log.append(std::slice::from_ref(&batch), LeaderEpoch::ZERO, round);
-            appended[0].as_ref().expect("appended");
+        let log = open(dir.path());
+        for _ in 1..200 {
+            append(&log, b"x");
             std::thread::scope(|scope| {
                 for _ in 0..2 {
                     scope.spawn(|| log.advance_recovery_point().expect("the point moves"));
