@@ -2,6 +2,8 @@
 //! protocol's error codes. No file here touches a socket or a disk.
 
 mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod call;
 mod create_partitions;
@@ -13,6 +15,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_topic_partitions;
 mod dispatch;
 mod elect_leaders;

@@ -18,6 +18,7 @@ use super::epochs::Epochs;
 use super::error::ReadError;
 use super::file_names::{DELETED_SUFFIX, FileKind};
 use super::options::{LogConfig, LogEnv};
+use super::producer_snapshot::SnapshotEntry;
 use super::producers::Producers;
 use super::segment::{Active, LogSlice, Sealed, TimestampedOffset, View};
 use crate::env::Edge;
@@ -296,6 +297,12 @@ impl Log {
         }
         self.env.edges.reached(Edge::SegmentRenamed)?;
         renamed.into_iter().try_for_each(std::fs::remove_file)
+    }
+
+    /// The last batch of each idempotent producer that is remembered. Blocking: a write may be
+    /// under way.
+    pub fn last_batches(&self) -> Vec<SnapshotEntry> {
+        self.writer.lock().producers.last_batches()
     }
 
     /// Forgets idempotent producers that have not written for `expiration_ms`.
