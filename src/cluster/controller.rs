@@ -336,6 +336,10 @@ impl Controller {
         self.store.mark_deleting(topic.id).await?;
         self.image.publish(image.without_topic(topic.id));
         self.replicas.drop_topic(topic);
+        // Before the answer, and before another topic can be created: it may have the same name.
+        if let Err(error) = self.replicas.set_aside(topic).await {
+            tracing::warn!(topic = %topic.name, %error, "a deleted topic is still in the way");
+        }
         let (replicas, store, gone) = (self.replicas.clone(), self.store.clone(), topic.clone());
         tokio::spawn(async move { erase(&replicas, &*store, &gone, ERASE_RETRY).await });
         Ok(topic.clone())

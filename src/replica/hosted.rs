@@ -175,6 +175,19 @@ impl Replicas {
         }
     }
 
+    /// Takes the folders of a dropped topic out of the way, so that its name is free for another.
+    ///
+    /// # Errors
+    /// What the disk says; [`Replicas::erase_topic`] does it again.
+    pub async fn set_aside(&self, topic: &TopicImage) -> Result<(), EraseError> {
+        let (log_dir, id) = (self.log_dir.clone(), topic.id);
+        let names: Vec<_> = topic.topic_partitions().map(|name| name.to_string()).collect();
+        let renamed = tokio::task::spawn_blocking(move || {
+            names.iter().try_for_each(|name| set_folder_aside(&log_dir, name, id).map(drop))
+        });
+        Ok(renamed.await.map_err(io::Error::other)??)
+    }
+
     /// Removes what a dropped topic left, on disk and in the store. May be called again.
     ///
     /// # Errors
@@ -304,10 +317,20 @@ fn claim_folder(folder: &Path, id: crate::model::TopicId, env: &LogEnv) -> Resul
 /// Removes a partition's folder if it is that topic's: renamed first, so that a half-removed one is
 /// never taken for a log.
 fn erase_folder(log_dir: &Path, name: &str, id: crate::model::TopicId) -> io::Result<()> {
+    let doomed = set_folder_aside(log_dir, name, id)?;
+    if doomed.exists() { std::fs::remove_dir_all(doomed) } else { Ok(()) }
+}
+
+/// Renames a partition's folder if it is that topic's; where it lies then.
+fn set_folder_aside(
+    log_dir: &Path,
+    name: &str,
+    id: crate::model::TopicId,
+) -> io::Result<std::path::PathBuf> {
     let folder = log_dir.join(name);
     let doomed = log_dir.join(format!("{name}.{}{DELETED_FOLDER_SUFFIX}", id.to_hex()));
     if folder.exists() && partition_metadata::read(&folder)? == Some(id) {
         std::fs::rename(&folder, &doomed)?;
     }
-    if doomed.exists() { std::fs::remove_dir_all(doomed) } else { Ok(()) }
+    Ok(doomed)
 }
