@@ -158,7 +158,8 @@ fn node(config: &BrokerConfig, address: SocketAddr) -> BrokerNode {
         Some((host, port)) => (host.to_owned(), port),
         None => (address.ip().to_string(), address.port()),
     };
-    BrokerNode { id: BrokerId(config.node_id()), host: host.into(), port }
+    let rack = config.rack().map(Into::into);
+    BrokerNode { id: BrokerId(config.node_id()), host: host.into(), port, rack }
 }
 
 /// Opens the remote tier; a store that is out of reach is waited for, anything else is an error.

@@ -29,6 +29,18 @@ enum What {
     Some(Vec<(String, Operation)>),
 }
 
+impl What {
+    /// Whether it only takes settings away.
+    fn sets_nothing(&self) -> bool {
+        match self {
+            Self::All(all) => all.is_empty(),
+            Self::Some(operations) => {
+                operations.iter().all(|(_, operation)| *operation == Operation::Delete)
+            }
+        }
+    }
+}
+
 pub(super) async fn replace_all(
     broker: &Broker,
     request: AlterConfigsRequest<'_>,
@@ -134,6 +146,10 @@ async fn apply(broker: &Broker, change: &Change, validate_only: bool) -> Result<
     match change.resource_type {
         RESOURCE_TOPIC => {}
         RESOURCE_BROKER if change.name.is_empty() || is_this_broker(broker, &change.name) => {
+            if change.what.sets_nothing() {
+                // None was ever set at runtime: they are gone already.
+                return Ok(());
+            }
             let text = "broker settings are read at the start: change them in icecore.toml, by --set or in the environment";
             return Err((ErrorCode::InvalidConfig, text.to_owned()));
         }

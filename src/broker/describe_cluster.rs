@@ -25,6 +25,7 @@ pub(super) fn handle(
         broker_id: node.id.0,
         host: node.host.to_string().into(),
         port: i32::from(node.port),
+        rack: node.rack.as_ref().map(|rack| rack.to_string().into()),
         ..Default::default()
     });
     DescribeClusterResponse {

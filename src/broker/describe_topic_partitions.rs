@@ -73,6 +73,9 @@ fn describe(
                 leader_epoch: partition.leader_epoch.get(),
                 replica_nodes: partition.replicas.iter().map(|id| id.0).collect(),
                 isr_nodes: partition.isr.iter().map(|id| id.0).collect(),
+                // None, but not null: Kafka's client takes these for lists.
+                eligible_leader_replicas: Some(Vec::new()),
+                last_known_elr: Some(Vec::new()),
                 ..Default::default()
             })
             .collect(),

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{
-    Broker, Call, alter_configs, api_versions, create_partitions, create_topics, delete_groups,
-    delete_records, delete_topics, describe_cluster, describe_configs, describe_groups,
-    describe_log_dirs, describe_topic_partitions, fetch, find_coordinator, heartbeat,
-    init_producer_id, join_group, leave_group, list_groups, list_offsets, metadata, offset_commit,
-    offset_delete, offset_fetch, offset_for_leader_epoch, produce, served, sync_group,
+    Broker, Call, alter_configs, alter_partition_reassignments, alter_replica_log_dirs,
+    api_versions, create_partitions, create_topics, delete_groups, delete_records, delete_topics,
+    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_producers,
+    describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, init_producer_id,
+    join_group, leave_group, list_config_resources, list_groups, list_offsets,
+    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, served, sync_group,
 };
 use crate::wire::exchange::{CloseReason, Reply, RequestFrame, Service, Started};
 use crate::wire::messages::api::ApiKey;
@@ -98,6 +100,22 @@ impl Broker {
             ApiKey::DescribeCluster => call.reply(&describe_cluster::handle(self, &call.body()?)),
             ApiKey::DescribeLogDirs => {
                 call.reply(&describe_log_dirs::handle(self, call.body()?).await)
+            }
+            ApiKey::ElectLeaders => call.reply(&elect_leaders::handle(self, &call.body()?)),
+            ApiKey::AlterPartitionReassignments => {
+                call.reply(&alter_partition_reassignments::handle(self, &call.body()?))
+            }
+            ApiKey::AlterReplicaLogDirs => {
+                call.reply(&alter_replica_log_dirs::handle(self, &call.body()?))
+            }
+            ApiKey::ListPartitionReassignments => {
+                call.reply(&list_partition_reassignments::handle(&call.body()?))
+            }
+            ApiKey::DescribeProducers => {
+                call.reply(&describe_producers::handle(self, call.body()?).await)
+            }
+            ApiKey::ListConfigResources => {
+                call.reply(&list_config_resources::handle(self, call, &call.body()?))
             }
             ApiKey::DescribeTopicPartitions => {
                 call.reply(&describe_topic_partitions::handle(self, &call.body()?))

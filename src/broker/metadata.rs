@@ -40,7 +40,7 @@ pub(super) async fn handle(
         node_id: node.id.0,
         host: node.host.to_string().into(),
         port: i32::from(node.port),
-        rack: None,
+        rack: node.rack.as_ref().map(|rack| rack.to_string().into()),
     });
     MetadataResponse {
         brokers: brokers.collect(),

@@ -2,6 +2,8 @@
 //! protocol's error codes. No file here touches a socket or a disk.
 
 mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod call;
 mod create_partitions;
@@ -13,8 +15,10 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_topic_partitions;
 mod dispatch;
+mod elect_leaders;
 mod fetch;
 mod find_coordinator;
 mod group_ids;
@@ -22,8 +26,10 @@ mod heartbeat;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_commit;
 mod offset_delete;

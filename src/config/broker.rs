@@ -269,6 +269,12 @@ impl BrokerConfig {
         self.given("cluster.id")
     }
 
+    /// `broker.rack`, if it is given.
+    #[must_use]
+    pub fn rack(&self) -> Option<String> {
+        self.given("broker.rack")
+    }
+
     /// `tiering.prefix`, empty when it is not given.
     #[must_use]
     pub fn tiering_prefix(&self) -> String {

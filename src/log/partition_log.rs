@@ -18,6 +18,7 @@ use super::epochs::Epochs;
 use super::error::{AppendError, ReadError};
 use super::file_names::{DELETED_SUFFIX, FileKind};
 use super::options::{LogConfig, LogEnv};
+use super::producer_snapshot::SnapshotEntry;
 use super::producers::Producers;
 use super::segment::{Active, LogSlice, Sealed, TimestampedOffset, View};
 use crate::env::Edge;
@@ -320,20 +321,24 @@ impl Log {
     /// made, renamed or removed any more. Blocking.
     pub fn retire(&self) {
         let (_advancing, _writer) = (self.advancing.lock(), self.writer.lock());
-        let gone = io::Error::new(io::ErrorKind::NotFound, "the topic was deleted");
-        self.failed.lock().get_or_insert(Arc::new(gone));
+        self.failed.lock().get_or_insert_with(|| Arc::new(deleted()));
         self.retired.store(true, Ordering::Release);
     }
 
     /// To be asked after a file was opened by its path: had the folder become another's before
     /// that, it would be another's file.
     fn check_folder(&self) -> io::Result<()> {
-        let gone = || io::Error::new(io::ErrorKind::NotFound, "the topic was deleted");
-        if self.is_retired() { Err(gone()) } else { Ok(()) }
+        if self.is_retired() { Err(deleted()) } else { Ok(()) }
     }
 
     pub(super) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
+    }
+
+    /// The last batch of each idempotent producer that is remembered. Blocking: a write may be
+    /// under way.
+    pub fn last_batches(&self) -> Vec<SnapshotEntry> {
+        self.writer.lock().producers.last_batches()
     }
 
     /// Forgets idempotent producers that have not written for `expiration_ms`.
@@ -352,4 +357,9 @@ fn rename_to_deleted(path: &Path) -> io::Result<Option<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What is said of a log whose folder is gone.
+fn deleted() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the topic was deleted")
 }

@@ -64,6 +64,18 @@ impl ProducerEntry {
     fn last(&self) -> Option<&AppendedBatch> {
         self.batches.back()
     }
+
+    /// One of its batches, as it is told to others.
+    fn told(&self, producer: ProducerId, batch: &AppendedBatch) -> SnapshotEntry {
+        SnapshotEntry {
+            producer,
+            epoch: self.epoch,
+            last_sequence: batch.last_sequence,
+            last_offset: batch.last_offset,
+            offset_delta: i32::try_from(batch.last_offset - batch.base_offset).unwrap_or(0),
+            appended_ms: batch.appended_ms,
+        }
+    }
 }
 
 /// What to do with a batch.
@@ -152,19 +164,22 @@ impl Producers {
     /// it had in flight before the roll.
     #[must_use]
     pub(super) fn snapshot(&self) -> Vec<SnapshotEntry> {
-        let entries = self.entries.iter().flat_map(|(id, entry)| {
-            entry.batches.iter().map(|batch| SnapshotEntry {
-                producer: *id,
-                epoch: entry.epoch,
-                last_sequence: batch.last_sequence,
-                last_offset: batch.last_offset,
-                offset_delta: i32::try_from(batch.last_offset - batch.base_offset).unwrap_or(0),
-                appended_ms: batch.appended_ms,
-            })
-        });
+        let entries = self.entries.iter();
+        let entries =
+            entries.flat_map(|(id, entry)| entry.batches.iter().map(|b| entry.told(*id, b)));
         let mut entries: Vec<_> = entries.collect();
         entries.sort_unstable_by_key(|entry| (entry.producer, entry.last_offset));
         entries
+    }
+
+    /// The last batch of each producer, by producer.
+    #[must_use]
+    pub(super) fn last_batches(&self) -> Vec<SnapshotEntry> {
+        let entries = self.entries.iter();
+        let last = entries.filter_map(|(id, entry)| Some(entry.told(*id, entry.last()?)));
+        let mut last: Vec<_> = last.collect();
+        last.sort_unstable_by_key(|entry| entry.producer);
+        last
     }
 
     /// What a snapshot told.

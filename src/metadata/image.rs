@@ -18,6 +18,8 @@ pub struct BrokerNode {
     pub host: Arc<str>,
     /// The advertised port.
     pub port: u16,
+    /// `broker.rack`.
+    pub rack: Option<Arc<str>>,
 }
 
 /// Who leads a partition and who follows.

@@ -12,6 +12,8 @@
 mod harness;
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod exchange;
 #[cfg(test)]
 mod kills;

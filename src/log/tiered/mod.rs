@@ -17,6 +17,7 @@ use icecore_tiering::{PartitionKey, Segment, Tiering};
 
 use super::error::ReadError;
 use super::partition_log::Log;
+use super::producer_snapshot::SnapshotEntry;
 use super::segment::TimestampedOffset;
 use crate::model::{FileSlice, LeaderEpoch, Offset};
 
@@ -164,6 +165,15 @@ impl TieredLog {
             largest = largest.max(bounds.max_timestamp_ms);
         }
         if largest < 0 { Ok(None) } else { self.offset_for_timestamp(largest).await }
+    }
+
+    /// The last batch of each idempotent producer that is remembered.
+    ///
+    /// # Errors
+    /// When the broker is about to end.
+    pub async fn last_batches(&self) -> io::Result<Vec<SnapshotEntry>> {
+        let local = self.local.clone();
+        off_thread(move || local.last_batches()).await
     }
 
     /// The largest epoch that is not after `epoch`, and the offset after its last record.
