@@ -14,7 +14,6 @@ use icecore::wire::messages::alter_replica_log_dirs::{
     AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest,
 };
 use icecore::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
-use icecore::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use icecore::wire::messages::describe_cluster::DescribeClusterRequest;
 use icecore::wire::messages::describe_log_dirs::DescribeLogDirsRequest;
 use icecore::wire::messages::describe_producers::{DescribeProducersRequest, TopicRequest};
@@ -58,27 +57,6 @@ async fn with_topic(name: &'static str, settings: &[(&str, &str)]) -> Asked {
         CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
     assert_eq!(client.ask(7, &request).await.topics[0].error_code, 0);
     Asked { _dir: dir, broker, client }
-}
-
-#[tokio::test]
-async fn the_name_of_a_deleted_topic_is_free_at_once() {
-    let mut asked = with_topic("again", &[("num.partitions", "50")]).await;
-    for _ in 0..10 {
-        let topics = vec![DeleteTopicState { name: Some("again".into()), ..Default::default() }];
-        let delete = DeleteTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() };
-        assert_eq!(asked.client.ask(6, &delete).await.responses[0].error_code, 0);
-        let topic = CreatableTopic {
-            name: "again".into(),
-            num_partitions: -1,
-            replication_factor: -1,
-            ..Default::default()
-        };
-        let create =
-            CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
-        let created = &asked.client.ask(7, &create).await.topics[0];
-        assert_eq!((created.error_code, created.num_partitions), (0, 50), "{created:?}");
-    }
-    asked.broker.end().await;
 }
 
 #[tokio::test]
