@@ -3,6 +3,7 @@
 mod client;
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,6 +14,9 @@ use icecore::wire::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use icecore::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use icecore::wire::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use icecore::wire::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
@@ -158,5 +162,80 @@ async fn what_was_written_a_moment_ago_is_read_although_its_local_copy_is_gone_a
     replay(&mut connection, 0, end).await;
     // A batch in the middle of the remote tier, from an offset inside it.
     replay(&mut connection, 1_777, end).await;
+    broker.end().await;
+}
+
+async fn alter(connection: &mut Client, settings: &[(&'static str, &'static str)]) {
+    let config = |(name, value): &(&'static str, &'static str)| AlterableConfig {
+        name: (*name).into(),
+        value: Some((*value).into()),
+        ..Default::default()
+    };
+    let resource = AlterConfigsResource {
+        resource_type: 2,
+        resource_name: TOPIC,
+        configs: settings.iter().map(config).collect(),
+        ..Default::default()
+    };
+    let request =
+        IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    assert_eq!(connection.ask(1, &request).await.responses[0].error_code, 0);
+}
+
+/// Objects of segments in the store, which is a folder.
+fn objects(folder: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let count = |path: PathBuf| match path.is_dir() {
+        true => objects(&path),
+        false => usize::from(path.extension().is_some_and(|kind| kind == "log" || kind == "index")),
+    };
+    entries.map(|entry| count(entry.expect("entry").path())).sum()
+}
+
+async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_leaves_the_remote_tier_keeps_what_is_local_and_leaves_nothing_behind() {
+    const EARLIEST: i64 = -2;
+    let dir = tempfile::tempdir().expect("dir");
+    let store = dir.path().join("store");
+    let often = [("log.retention.check.interval.ms", "50")];
+    let settings = [often[0], ("remote.log.manager.task.interval.ms", "50")];
+    let broker = Broker::start(dir.path(), &settings).await;
+    let mut connection = Client::connect(broker.address).await;
+    let settings_of_topic =
+        [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
+    create(&mut connection, &settings_of_topic).await;
+    produce(&mut connection, 0..4_000).await;
+    wait_for_local_start(&mut connection, 4_000 - 1_048).await;
+    let local_start = list_offset(&mut connection, EARLIEST_LOCAL).await;
+    assert!(objects(&store) > 0, "segments were uploaded");
+
+    // The setting is taken by a broker that ends before it does anything about it.
+    broker.end().await;
+    let broker =
+        Broker::start(dir.path(), &[("remote.log.manager.task.interval.ms", "3600000")]).await;
+    let mut connection = Client::connect(broker.address).await;
+    let off = [("remote.storage.enable", "false"), ("remote.log.delete.on.disable", "true")];
+    alter(&mut connection, &off).await;
+    replay(&mut connection, 0, 4_000).await;
+    broker.end().await;
+
+    let broker = Broker::start(dir.path(), &settings).await;
+    let mut connection = Client::connect(broker.address).await;
+    wait_until("the remote tier is cleared", async || objects(&store) == 0).await;
+    assert_eq!(list_offset(&mut connection, EARLIEST).await, local_start);
+    produce(&mut connection, 4_000..6_000).await;
+    replay(&mut connection, local_start, 6_000).await;
+
+    alter(&mut connection, &[("remote.storage.enable", "true")]).await;
+    wait_until("it tiers again", async || objects(&store) > 0).await;
+    replay(&mut connection, local_start, 6_000).await;
     broker.end().await;
 }

@@ -369,7 +369,7 @@ impl Controller {
         let mut altered = TopicImage::clone(topic);
         altered.overrides = overrides;
         altered.config = Arc::new(config);
-        self.replicas.configure_topic(&altered).await?;
+        self.replicas.configure_topic(&altered);
         self.image.publish(image.with_topic(altered));
         Ok(())
     }

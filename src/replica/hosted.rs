@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use icecore_tiering::{PartitionKey, Tiering};
@@ -27,6 +28,8 @@ use crate::model::{Offset, TopicId, TopicPartition};
 
 /// Logs that are opened at a time.
 const OPENINGS_MAX: usize = 8;
+/// Logs that are closed at a time.
+const CLOSINGS_MAX: usize = 16;
 /// Kafka's suffix for folders of deleted topics.
 const DELETED_FOLDER_SUFFIX: &str = "-delete";
 
@@ -134,34 +137,38 @@ impl Replicas {
         Ok(Partition::new(name, topic.id, leader_epoch, log, config, clock))
     }
 
-    /// The partition's remote tier and where it ends, if the topic tiers.
+    /// The partition's remote tier and where it ends, if the topic tiers, or did and the remote tier
+    /// is not cleared yet.
     async fn tier(
         &self,
         config: &TopicConfig,
         key: PartitionKey,
     ) -> Result<(Option<Tier>, Option<Offset>), HostError> {
-        let Some(tiering) = self.tiering.clone().filter(|_| config.remote_storage_enable()) else {
+        let Some(tiering) = self.tiering.clone() else { return Ok((None, None)) };
+        let all = Offset::ZERO..Offset::new(i64::MAX);
+        if !config.remote_storage_enable() && tiering.segments(&key, all, 1).await?.is_empty() {
             return Ok((None, None));
-        };
+        }
         let end = tiering.bounds(&key).await?.end_offset.map(Offset::next);
         Ok((Some(Tier { tiering, key }), end))
     }
 
-    /// Takes over a topic's changed settings.
+    /// Gives a hosted partition the remote tier that its topic asks for.
     ///
     /// # Errors
-    /// When the topic begins to tier and the manifest cannot be read.
-    pub async fn configure_topic(&self, topic: &TopicImage) -> Result<(), HostError> {
-        for name in topic.topic_partitions() {
-            let Some(partition) = self.partition(&name.topic, name.partition) else { continue };
-            partition.configure(topic.config.clone());
-            let tiers = topic.config.remote_storage_enable();
-            if tiers && !partition.log().is_tiered() {
-                let (tier, end) = self.tier(&topic.config, partition.tier_key()).await?;
-                partition.log().set_tier(tier, end);
-            }
-        }
+    /// When the manifest cannot be read.
+    pub(super) async fn give_tier(&self, partition: &Partition) -> Result<(), HostError> {
+        let (tier, end) = self.tier(&partition.config(), partition.tier_key()).await?;
+        partition.log().set_tier(tier, end);
         Ok(())
+    }
+
+    /// Takes over a topic's changed settings. Whether it tiers is noticed at the upkeep's next turn.
+    pub fn configure_topic(&self, topic: &TopicImage) {
+        let hosted = |name: TopicPartition| self.partition(&name.topic, name.partition);
+        for partition in topic.topic_partitions().filter_map(hosted) {
+            partition.configure(topic.config.clone());
+        }
     }
 
     /// Stops hosting a topic, and sets its folders aside, so that a new one of its name finds none.
@@ -290,19 +297,28 @@ impl Replicas {
     /// Ends in order: every log is closed and the end is marked, so that the next start has
     /// nothing to recover. Blocking.
     pub fn close(&self) {
-        let mut clean = true;
-        for partition in self.all() {
-            if let Err(error) = partition.log().local().close() {
-                clean = false;
-                tracing::error!(partition = %partition.name(), %error, "a log was not closed in order");
-            }
-        }
+        let clean = self.close_logs();
         let written = self.checkpoint().map_err(io::Error::other);
         let marked =
             written.and_then(|()| if clean { self.checkpoints.mark_clean() } else { Ok(()) });
         if let Err(error) = marked {
             tracing::error!(%error, "the end was not marked: the next start recovers");
         }
+    }
+
+    /// Closes all logs, some at a time: each waits for the disk several times. Whether all were.
+    fn close_logs(&self) -> bool {
+        let (left, clean) = (Mutex::new(self.all().into_iter()), AtomicBool::new(true));
+        let close = || loop {
+            let next = left.lock().next();
+            let Some(partition) = next else { return };
+            if let Err(error) = partition.log().local().close() {
+                clean.store(false, Ordering::Relaxed);
+                tracing::error!(partition = %partition.name(), %error, "a log was not closed in order");
+            }
+        };
+        std::thread::scope(|scope| (0..CLOSINGS_MAX).for_each(|_| drop(scope.spawn(close))));
+        clean.into_inner()
     }
 }
 

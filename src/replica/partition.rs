@@ -43,6 +43,7 @@ pub struct Partition {
     clock: Arc<dyn Clock>,
     /// When the flusher will sync it without being asked again (`flush.ms`).
     planned_flush: Mutex<Option<Instant>>,
+    local_copies: tokio::sync::Mutex<()>,
 }
 
 /// Where the freshly written part of the log begins: two marks that follow the end at a distance
@@ -92,6 +93,7 @@ impl Partition {
             waiters: Waiters::default(),
             clock,
             planned_flush: Mutex::new(None),
+            local_copies: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -118,6 +120,12 @@ impl Partition {
     /// The log over both tiers.
     pub fn log(&self) -> &TieredLog {
         &self.log
+    }
+
+    /// Held while local copies go because the remote tier has them, and while the remote tier is
+    /// cleared because the local log has the rest: never both.
+    pub(super) fn local_copies(&self) -> &tokio::sync::Mutex<()> {
+        &self.local_copies
     }
 
     /// The topic's settings of this moment.

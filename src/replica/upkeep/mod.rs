@@ -3,6 +3,7 @@
 //! Each duty is a loop of its own with its own interval; none runs on a network thread, and a
 //! partition that fails is tried again later without holding up the others.
 
+mod leave;
 mod retain;
 mod upload;
 

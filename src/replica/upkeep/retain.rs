@@ -19,9 +19,9 @@ pub(super) async fn partition(replicas: &Arc<Replicas>, partition: Arc<Partition
     if let Err(error) = roll(&partition, now_ms).await {
         tracing::error!(partition = %partition.name(), %error, "a segment was not rolled");
     }
-    let done = match partition.log().tier() {
-        Some(tier) => free_local(&partition, &tier, now_ms).await,
-        None => delete_old(replicas, &partition, now_ms).await,
+    let done = match partition.log().is_tiered() {
+        true => free_local(&partition, now_ms).await,
+        false => delete_old(replicas, &partition, now_ms).await,
     };
     if let Err(error) = done {
         tracing::error!(partition = %partition.name(), %error, "retention failed and is tried again");
@@ -92,9 +92,12 @@ async fn delete_old(
     Ok(())
 }
 
-/// Frees the disk of what the remote tier holds, and of what is deleted in both.
-async fn free_local(partition: &Arc<Partition>, tier: &Tier, now_ms: i64) -> Result<(), Error> {
-    let config = partition.config();
+/// Frees the disk of what the remote tier holds, and of what is deleted in both. Nothing goes while
+/// the remote tier is being cleared.
+async fn free_local(partition: &Arc<Partition>, now_ms: i64) -> Result<(), Error> {
+    let Ok(_held) = partition.local_copies().try_lock() else { return Ok(()) };
+    let (config, tier) = (partition.config(), partition.log().tier());
+    let Some(tier) = tier.filter(|_| config.remote_storage_enable()) else { return Ok(()) };
     let policy = Policy { ms: config.local_retention_ms(), bytes: config.local_retention_bytes() };
     let Some(until) = due(partition, policy, now_ms) else { return Ok(()) };
     let log_start = partition.log().log_start();
@@ -102,7 +105,7 @@ async fn free_local(partition: &Arc<Partition>, tier: &Tier, now_ms: i64) -> Res
     let sealed = partition.log().local().sealed();
     let going = || sealed.iter().filter(|segment| segment.end() <= until.min(safe));
     for segment in going() {
-        note_gone(tier, segment, log_start).await?;
+        note_gone(&tier, segment, log_start).await?;
     }
     match going().next_back() {
         Some(last) => remove(partition, last.end()).await,

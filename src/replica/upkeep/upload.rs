@@ -1,5 +1,5 @@
-//! What a tiered partition owes the store: rolled segments go up in order, and what retention ends
-//! goes.
+//! What a partition owes the store: rolled segments go up in order, and what retention ends goes;
+//! all of it once the topic tiers no more.
 //!
 //! Only what lies below the high watermark and the last stable offset is uploaded, and only after
 //! it was synced: the remote tier never holds what a crash could take back here.
@@ -11,18 +11,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use icecore_tiering::{Parts, Retention, Segment};
 
+use super::leave;
 use crate::log::{FileKind, Log, Sealed, Tier, empty_producer_snapshot, leader_epochs_text};
 use crate::model::Offset;
 use crate::replica::{Isolation, Partition, Replicas};
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Uploads what is due and ends what has expired.
+/// Uploads what is due and ends what has expired; takes notice when the topic begins to tier, and
+/// when it ends.
 pub(super) async fn partition(
     replicas: &Arc<Replicas>,
     partition: Arc<Partition>,
 ) -> Result<(), Error> {
-    let Some(tier) = partition.log().tier() else { return Ok(()) };
+    let tier = match (partition.log().tier(), partition.config().remote_storage_enable()) {
+        (Some(tier), true) => tier,
+        (Some(tier), false) => return leave::partition(replicas, &partition, &tier).await,
+        (None, true) => return Ok(replicas.give_tier(&partition).await?),
+        (None, false) => return Ok(()),
+    };
     if !partition.config().remote_copy_disable() {
         upload_all(&partition, &tier, replicas.env().clock.now_ms()).await?;
     }
