@@ -175,7 +175,6 @@ async fn alter(connection: &mut Client, settings: &[(&'static str, &'static str)
         resource_type: 2,
         resource_name: TOPIC,
         configs: settings.iter().map(config).collect(),
-        ..Default::default()
     };
     let request =
         IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
