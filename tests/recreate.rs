@@ -9,6 +9,9 @@ mod recreate {
     use icecore::wire::messages::create_topics::{
         CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
     };
+    use icecore::wire::messages::delete_records::{
+        DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+    };
     use icecore::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
     use icecore::wire::messages::produce::{
         PartitionProduceData, ProduceRequest, TopicProduceData,
@@ -61,6 +64,42 @@ mod recreate {
         let answer = client.ask(9, &request).await;
         let answer = &answer.responses[0].partition_responses[0];
         (answer.error_code, answer.base_offset)
+    }
+
+    async fn delete_records(client: &mut Client, below: i64) -> i16 {
+        let partition = DeleteRecordsPartition { offset: below, ..Default::default() };
+        let topic = DeleteRecordsTopic {
+            name: "again".into(),
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        let request =
+            DeleteRecordsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+        client.ask(2, &request).await.topics[0].partitions[0].error_code
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_topic_made_again_after_a_restart_takes_nothing_of_what_is_remembered_of_the_old_one()
+    {
+        let dir = tempfile::tempdir().expect("dir");
+        let broker = Broker::start(dir.path(), &[]).await;
+        let mut client = Client::connect(broker.address).await;
+        assert_eq!(create(&mut client).await, 0);
+        for offset in 0..8 {
+            assert_eq!(produce(&mut client).await, (0, offset));
+        }
+        assert_eq!(delete_records(&mut client, 5).await, 0);
+        broker.end().await;
+
+        let broker = Broker::start(dir.path(), &[]).await;
+        let mut client = Client::connect(broker.address).await;
+        assert_eq!(delete(&mut client).await, 0);
+        let log_starts =
+            std::fs::read_to_string(dir.path().join("log/log-start-offset-checkpoint"));
+        assert!(!log_starts.expect("the checkpoint").contains("again"), "its name is free");
+        assert_eq!(create(&mut client).await, 0);
+        assert_eq!(produce(&mut client).await, (0, 0), "a new log begins at 0");
+        broker.end().await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -119,6 +119,7 @@ pub(super) async fn start(
     for topic in image.topics() {
         replicas.host_topic(topic).await?;
     }
+    replicas.end_start().await?;
     let image = Arc::new(LiveImage::new(image));
     let controller =
         Arc::new(Controller::new(config.clone(), image.clone(), store.clone(), replicas.clone()));

@@ -1,7 +1,8 @@
 //! The checkpoint files of the log folder: recovery points, log starts, high watermarks, and the
 //! mark of an orderly end.
 //!
-//! A file tells of all partitions and is written whole, so only one thread writes it at a time.
+//! A file tells of all partitions and is written whole, so only one thread writes it at a time. It knows
+//! partitions by name: what it says of one has to be gone before another has that name.
 
 use std::fs;
 use std::io;
@@ -32,6 +33,11 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
+    /// Whether all that is remembered is of partitions that `are` there.
+    pub(super) fn is_only_of(&self, are: impl Fn(&TopicPartition) -> bool) -> bool {
+        self.recovery_points.keys().chain(self.log_starts.keys()).all(are)
+    }
+
     /// Where the log of a partition may begin to trust what it finds.
     pub(super) fn open_at(&self, partition: &TopicPartition, empty_start: Offset) -> OpenAt {
         let of = |offsets: &OffsetsByPartition| offsets.get(partition).copied();
@@ -73,9 +79,14 @@ impl Checkpoints {
         })
     }
 
-    /// Writes all three files from what the logs say now.
-    pub(super) fn write(&self, partitions: &[Arc<Partition>]) -> Result<(), CheckpointError> {
+    /// Writes all three files from what the logs say now. `hosted` is asked when nobody else writes
+    /// any more, so that nothing older can come after.
+    pub(super) fn write(
+        &self,
+        hosted: impl FnOnce() -> Vec<Arc<Partition>>,
+    ) -> Result<(), CheckpointError> {
         let _one_at_a_time = self.writing.lock();
+        let partitions = hosted();
         let collect = |offset: fn(&Partition) -> Offset| -> OffsetsByPartition {
             partitions.iter().map(|p| (p.name().clone(), offset(p))).collect()
         };
@@ -87,10 +98,10 @@ impl Checkpoints {
     /// Writes the log starts alone: before anything below one of them is deleted.
     pub(super) fn write_log_starts(
         &self,
-        partitions: &[Arc<Partition>],
+        hosted: impl FnOnce() -> Vec<Arc<Partition>>,
     ) -> Result<(), CheckpointError> {
         let _one_at_a_time = self.writing.lock();
-        let starts = partitions.iter().map(|p| (p.name().clone(), p.log().log_start())).collect();
+        let starts = hosted().iter().map(|p| (p.name().clone(), p.log().log_start())).collect();
         self.put(LOG_STARTS, &starts)
     }
 

@@ -171,22 +171,45 @@ impl Replicas {
         }
     }
 
-    /// Stops hosting a topic, and sets its folders aside, so that a new one of its name finds none.
-    /// What is in flight ends by itself; the folders go with [`Replicas::erase_topic`].
-    pub async fn drop_topic(&self, topic: &TopicImage) {
+    /// Ends the start: all topics of the last run are hosted. What it remembered counts for them
+    /// alone, and what it remembered of others leaves the checkpoint files, since a new topic may
+    /// have their names.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub async fn end_start(self: &Arc<Self>) -> Result<(), HostError> {
+        let remembered = std::mem::take(&mut *self.remembered.lock());
+        if remembered.is_only_of(|name| self.partitions.read().contains_key(name)) {
+            return Ok(());
+        }
+        let replicas = self.clone();
+        let written = tokio::task::spawn_blocking(move || replicas.checkpoint()).await;
+        let folder = self.log_dir.display().to_string();
+        let lost = |panic| HostError::Folder { folder, source: io::Error::other(panic) };
+        Ok(written.map_err(lost)??)
+    }
+
+    /// Stops hosting a topic, and frees its name: its partitions leave the checkpoint files, and its
+    /// folders are set aside, so that a new topic finds nothing of it. What is in flight ends by
+    /// itself; the folders go with [`Replicas::erase_topic`].
+    pub async fn drop_topic(self: &Arc<Self>, topic: &TopicImage) {
         let dropped: Vec<_> = {
             let mut partitions = self.partitions.write();
             topic.topic_partitions().filter_map(|name| partitions.remove(&name)).collect()
         };
         dropped.iter().for_each(|partition| partition.waiters().wake_all());
-        let retire = move || dropped.iter().for_each(|partition| partition.log().local().retire());
-        let retired = tokio::task::spawn_blocking(retire).await.map_err(io::Error::other);
-        let aside = match retired {
+        let replicas = self.clone();
+        let forget = move || {
+            dropped.iter().for_each(|partition| partition.log().local().retire());
+            replicas.checkpoint().map_err(io::Error::other)
+        };
+        let forgotten = tokio::task::spawn_blocking(forget).await.map_err(io::Error::other);
+        let aside = match forgotten.flatten() {
             Ok(()) => self.set_aside_topic(topic).await,
-            Err(panic) => Err(panic),
+            Err(error) => Err(error),
         };
         if let Err(error) = aside {
-            tracing::warn!(topic = %topic.name, %error, "a deleted topic keeps its folders for now");
+            tracing::warn!(topic = %topic.name, %error, "a deleted topic keeps its name for now");
         }
     }
 
@@ -268,7 +291,7 @@ impl Replicas {
         let moved = tokio::task::spawn_blocking(move || {
             let start = partition.log().local().move_log_start(start);
             let start = start.map_err(|error| not_synced(io::Error::other(error)))?;
-            replicas.checkpoints.write_log_starts(&replicas.all())?;
+            replicas.checkpoints.write_log_starts(|| replicas.all())?;
             Ok(start)
         });
         moved.await.map_err(|panic| failed(io::Error::other(panic)))?
@@ -276,7 +299,7 @@ impl Replicas {
 
     /// Writes the checkpoint files. Blocking.
     pub(super) fn checkpoint(&self) -> Result<(), CheckpointError> {
-        self.checkpoints.write(&self.all())
+        self.checkpoints.write(|| self.all())
     }
 
     /// Bytes of the log folder's file system: all, and those that are free for us.
