@@ -68,13 +68,8 @@ mod recreate {
 
     async fn delete_records(client: &mut Client, below: i64) -> i16 {
         let partition = DeleteRecordsPartition { offset: below, ..Default::default() };
-        let topic = DeleteRecordsTopic {
-            name: "again".into(),
-            partitions: vec![partition],
-            ..Default::default()
-        };
-        let request =
-            DeleteRecordsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+        let topic = DeleteRecordsTopic { name: "again".into(), partitions: vec![partition] };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 10_000 };
         client.ask(2, &request).await.topics[0].partitions[0].error_code
     }
 
