@@ -93,14 +93,12 @@ async fn answer(
         check_leader_epoch(&partition, asked.current_leader_epoch)?;
         match target(asked.timestamp, version)? {
             Target::Special(Special::MaxTimestamp) => {
-                let _one_of_few = broker.searching.acquire().await;
-                by_time(wait, partition.log().max_timestamp()).await
+                search(broker, wait, partition.log().max_timestamp()).await
             }
             Target::Special(special) => Ok(Some(special_offset(&partition, special, isolation))),
             Target::Time(timestamp_ms) => {
-                let _one_of_few = broker.searching.acquire().await;
-                let found =
-                    by_time(wait, partition.log().offset_for_timestamp(timestamp_ms)).await?;
+                let lookup = partition.log().offset_for_timestamp(timestamp_ms);
+                let found = search(broker, wait, lookup).await?;
                 Ok(found.filter(|found| found.offset < partition.readable_end(isolation)))
             }
         }
@@ -156,11 +154,17 @@ fn special_offset(
     TimestampedOffset { offset, timestamp_ms: -1, leader_epoch }
 }
 
-async fn by_time<E: std::error::Error>(
+/// Searches by time once it is its turn; the wait for that is part of `wait`.
+async fn search<E: std::error::Error>(
+    broker: &Broker,
     wait: Duration,
     search: impl Future<Output = Result<Option<TimestampedOffset>, E>>,
 ) -> Result<Option<TimestampedOffset>, ErrorCode> {
-    match timeout(wait, search).await {
+    let in_turn = async {
+        let _one_of_few = broker.searching.acquire().await;
+        search.await
+    };
+    match timeout(wait, in_turn).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {
             tracing::error!(%error, "a time could not be looked up");
