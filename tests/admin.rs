@@ -233,9 +233,10 @@ async fn the_producers_of_a_partition_are_told_with_their_last_sequence() {
         name: name.into(),
         partition_indexes: partitions.to_vec(),
     };
-    let topics = vec![named("written", &[0, 1, 2]), named("nowhere", &[0])];
+    let topics = vec![named("written", &[0, 1, 2, 0]), named("nowhere", &[0])];
     let answer = asked.client.ask(0, &DescribeProducersRequest { topics }).await;
     let written = &answer.topics[0].partitions;
+    assert_eq!(written.len(), 3, "each once, however often it is named");
     let producers = &written[0].active_producers;
     let told = producers.iter().map(|p| (p.producer_id, p.producer_epoch, p.last_sequence));
     assert_eq!(told.collect::<Vec<_>>(), [(7, 0, 1), (9, 1, 5)]);

@@ -2,6 +2,8 @@
 //! transactions, so none has one open. The time of a producer is the one of its last append: that
 //! is what it expires by here, whatever its records say.
 
+use std::collections::HashSet;
+
 use super::Broker;
 use crate::log::SnapshotEntry;
 use crate::wire::ErrorCode;
@@ -14,11 +16,14 @@ pub(super) async fn handle(
     broker: &Broker,
     request: DescribeProducersRequest<'_>,
 ) -> DescribeProducersResponse<'static> {
-    let mut topics = Vec::with_capacity(request.topics.len());
+    let (mut topics, mut seen) = (Vec::with_capacity(request.topics.len()), HashSet::new());
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
         for number in &topic.partition_indexes {
-            partitions.push(describe(broker, &topic.name, *number).await);
+            // Each once, however often it is named: many producers make a large answer.
+            if seen.insert((&*topic.name, *number)) {
+                partitions.push(describe(broker, &topic.name, *number).await);
+            }
         }
         topics.push(TopicResponse { name: topic.name.clone().into_owned().into(), partitions });
     }
