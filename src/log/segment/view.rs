@@ -259,13 +259,10 @@ pub(crate) fn find_in_batch(
     from: Offset,
 ) -> io::Result<Option<TimestampedOffset>> {
     // Clients choose when this runs and what it unpacks to: side by side it would fill the memory.
-    let packed = batch
-        .first_chunk()
-        .is_some_and(|bytes| BatchHeader::read(bytes).codec() != Some(Codec::None));
+    let header = batch.first_chunk::<HEADER_LEN>().map(BatchHeader::read);
+    let packed = header.as_ref().is_some_and(|header| header.codec() != Some(Codec::None));
     let _one_at_a_time = packed.then(|| UNPACKING.lock());
-    let leader_epoch = batch
-        .first_chunk::<HEADER_LEN>()
-        .map_or(LeaderEpoch::NONE, |bytes| BatchHeader::read(bytes).leader_epoch);
+    let leader_epoch = header.map_or(LeaderEpoch::NONE, |header| header.leader_epoch);
     for record in Records::of_batch(batch, UNPACK_BYTES_MAX).map_err(io::Error::other)? {
         let record = record.map_err(io::Error::other)?;
         if record.offset >= from && record.timestamp_ms >= timestamp_ms {
