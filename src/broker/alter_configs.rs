@@ -183,7 +183,7 @@ fn error_code(error: &AlterTopicError) -> ErrorCode {
         AlterTopicError::Unknown(_) => ErrorCode::UnknownTopicOrPartition,
         AlterTopicError::Request(_) => ErrorCode::InvalidRequest,
         AlterTopicError::Settings(_) => ErrorCode::InvalidConfig,
-        AlterTopicError::Store(_) | AlterTopicError::Host(_) => ErrorCode::KafkaStorageError,
+        AlterTopicError::Store(_) => ErrorCode::KafkaStorageError,
     }
 }
 

@@ -151,9 +151,6 @@ pub enum AlterTopicError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] MetaStoreError),
-    /// The partitions cannot take the settings over.
-    #[error(transparent)]
-    Host(#[from] HostError),
 }
 
 impl From<AlterError> for AlterTopicError {

@@ -19,7 +19,7 @@ pub enum HostError {
         /// What the disk says.
         source: io::Error,
     },
-    /// A checkpoint is damaged.
+    /// A checkpoint file is damaged, or cannot be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The manifest failed.

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::upload::Error;
+use super::Error;
 use crate::log::Tier;
 use crate::replica::{Partition, Replicas};
 

@@ -42,6 +42,8 @@ pub struct UpkeepIntervals {
     pub partitions_at_once: usize,
 }
 
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
 /// A partition that failed is left alone for so long at first.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// And never longer than this.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use icecore_tiering::RemoteState;
 
+use super::Error;
 use crate::log::retention::{Candidate, Policy, expired};
 use crate::log::{Sealed, Tier};
 use crate::model::Offset;
@@ -27,8 +28,6 @@ pub(super) async fn partition(replicas: &Arc<Replicas>, partition: Arc<Partition
         tracing::error!(partition = %partition.name(), %error, "retention failed and is tried again");
     }
 }
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Rolls what is due by age, by the bound on the upload lag, or because all of it has expired.
 async fn roll(partition: &Arc<Partition>, now_ms: i64) -> Result<(), Error> {

@@ -11,12 +11,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use icecore_tiering::{Parts, Retention, Segment};
 
-use super::leave;
+use super::{Error, leave};
 use crate::log::{FileKind, Log, Sealed, Tier, empty_producer_snapshot, leader_epochs_text};
 use crate::model::Offset;
 use crate::replica::{Isolation, Partition, Replicas};
-
-pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Uploads what is due and ends what has expired; takes notice when the topic begins to tier, and
 /// when it ends.
