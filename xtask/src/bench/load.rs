@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::client::{beside, consume, latency, produce};
 use super::figures::{Figure, of_latency, of_run};
 use super::peer::{Broker, Place};
-use super::tail::{evict, tail};
+use super::tail::{SETTLING, evict, tail};
 
 /// Where uploads are not what is measured, neither broker does any.
 pub(super) const LOCAL: [&str; 1] = ["remote.storage.enable=false"];
@@ -78,14 +78,15 @@ impl Load<'_> {
         let (cold, count) = (self.topic("cold", &LOCAL)?, 1_500_000 / shrink);
         produce(place, broker, &cold, 1024, count, false)?;
         let topic = self.topic("tail", &LOCAL)?;
+        let arrivals = (ARRIVALS / shrink).max(2 * SETTLING as u64);
         let mut figures: Vec<_> =
-            of_latency("tail consumer", &tail(place, broker, &topic, ARRIVALS)?).into();
+            of_latency("tail consumer", &tail(place, broker, &topic, arrivals)?).into();
         let topic = self.topic("tail-beside", &LOCAL)?;
         let read_from_disk = || {
             evict(&broker.partition_folder(&cold))?;
             consume(place, broker, &cold, 1024, count).map(drop)
         };
-        let beside = beside(read_from_disk, || tail(place, broker, &topic, ARRIVALS))?;
+        let beside = beside(read_from_disk, || tail(place, broker, &topic, arrivals))?;
         figures.extend(of_latency("tail consumer beside cold pages", &beside));
         Ok(figures)
     }

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::{Advice, fadvise};
@@ -15,17 +16,22 @@ use super::peer::{Broker, Place};
 /// Records a second.
 const RATE: &str = "1000";
 /// Records at the beginning that do not count: the consumer is still finding its place.
-const SETTLING: usize = 1000;
+pub(super) const SETTLING: usize = 1000;
 
 /// Produces `count` records at a steady rate and notes when the tail consumer has each.
 pub(super) fn tail(place: &Place, broker: &Broker, topic: &str, count: u64) -> Result<Latency> {
     let (log, count) = (tempfile::NamedTempFile::new()?, count.to_string());
     let mut consumer = tool(place, broker, "-C", topic);
     consumer.args(["-l", "-o", "beginning", "-c", &count, "-X", "fetch.wait.max.ms=500", "-A"]);
-    let mut consumer = consumer.arg(log.path()).spawn().context("rdkafka_performance")?;
+    consumer.arg(log.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut consumer = consumer.spawn().context("rdkafka_performance")?;
     let mut producer = tool(place, broker, "-P", topic);
     producer.args(["-l", "-u", "-r", RATE, "-s", "1024", "-c", &count, "-a", "1"]);
     let produced = producer.args(["-X", "linger.ms=0"]).output();
+    if !produced.as_ref().is_ok_and(|output| output.status.success()) {
+        // It would wait for the missing records for ever.
+        consumer.kill()?;
+    }
     let consumed = consumer.wait()?;
     ensure!(consumed.success() && produced?.status.success(), "rdkafka_performance failed");
     let mut millis = times(log.path())?;
