@@ -1,10 +1,19 @@
-//! CRC32C, the checksum of Kafka's batches and of everything that this crate writes.
+//! CRC32C, the checksum of Kafka's batches and of what this crate writes for years; CRC-64 for the
+//! cache, which compares stale bytes by the million.
 
 use crc_fast::{CrcAlgorithm, Digest};
 
 /// The CRC32C of `bytes`.
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     low_half(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
+}
+
+#[cfg(test)]
+/// The CRC-64/NVME of `parts` one after another.
+pub(crate) fn crc64(parts: &[&[u8]]) -> u64 {
+    let mut digest = Digest::new(CrcAlgorithm::Crc64Nvme);
+    parts.iter().for_each(|part| digest.update(part));
+    digest.finalize()
 }
 
 /// A CRC32C over bytes that arrive in pieces.
@@ -42,5 +51,6 @@ mod tests {
         crc.update(b"1234");
         crc.update(b"56789");
         assert_eq!(crc.finish(), 0xe306_9283);
+        assert_eq!(crc64(&[b"1234", b"56789"]), 0xae8b_1486_0a79_9888);
     }
 }

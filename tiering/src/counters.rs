@@ -59,6 +59,16 @@ counters! {
     cache_hits,
     /// Chunks and index objects that had to be fetched.
     cache_misses,
+    /// Chunks that the read cache had, and gave out.
+    chunk_hits,
+    /// Chunks that it did not have: each is about to be fetched.
+    chunk_misses,
+    /// Chunks written into the read cache.
+    chunk_fills,
+    /// Chunks that gave way for others.
+    chunk_evictions,
+    /// Chunks of an earlier run that were not what they should be, and were dropped.
+    wrong_chunks,
     /// Bodies from the store that were short or failed their checksum.
     wrong_bytes,
     /// Calls to the store that met their deadline.

@@ -22,6 +22,8 @@
 //! `delete`, `collect`, `reconcile` (with `scan` and `lineage`).
 
 mod bundle;
+#[cfg(test)]
+mod cache;
 mod checksum;
 mod clock;
 mod collect;
@@ -45,6 +47,8 @@ mod tiering;
 mod upload;
 
 pub use bundle::{BundleError, BundleHeader, IndexBundle};
+#[cfg(test)]
+pub use cache::CacheOpenError;
 pub use clock::{Clock, SystemClock};
 pub use collect::{CollectError, CollectOptions, CollectReport, Named};
 pub use config::{Pace, SettingError, TieringConfig, Unpaced};

@@ -30,11 +30,15 @@ pub enum Step {
     GarbageFound,
     /// Reconcile has read the store and written nothing.
     StoreRead,
+    /// A chunk is written into its slot of the read cache; the index names the one before it.
+    ChunkWritten,
+    /// The index names the chunk; it cannot be found yet.
+    ChunkRecorded,
 }
 
 impl Step {
-    /// Every step, in the order of an upload, a deletion, a collection and a reconcile.
-    pub const ALL: [Self; 11] = [
+    /// Every step, in the order of an upload, a deletion, a collection, a reconcile and a fill.
+    pub const ALL: [Self; 13] = [
         Self::IntentWritten,
         Self::IndexWritten,
         Self::LogPartWritten,
@@ -46,6 +50,8 @@ impl Step {
         Self::ObjectsDeleted,
         Self::GarbageFound,
         Self::StoreRead,
+        Self::ChunkWritten,
+        Self::ChunkRecorded,
     ];
 }
 

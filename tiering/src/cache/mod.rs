@@ -1,0 +1,146 @@
+//! The chunk cache: what was read back from the store, on this machine's disk.
+//!
+//! ```text
+//! get(key) -> Ready      bytes that this process wrote or compared: served from where they lie
+//!          -> Unchecked  found at the start: compared with their checksum first
+//!          -> Missing    reserve() a slot, download, fill()
+//! ```
+//! The files: `slabs` (the bytes), `index_file` and `entry` (what lies in which slot). In memory:
+//! `slots` (the same, to look up), `policy`, `ghost` and `list` (which slot gives way). `lanes` and
+//! `worker` are the threads that touch the disk, `writeback` keeps them from flooding it.
+//!
+//! Invariants:
+//! - A slot is overwritten only when nobody holds a [`Pin`] of it, and found under its key only when
+//!   all its bytes are written.
+//! - Nothing that an earlier process wrote is served before its bytes were compared with the
+//!   checksum in the index. So no order of writes is asked of the disk, nothing is ever synced, and
+//!   any garbage in any file costs a download and nothing else.
+//! - Slots, memory and threads are taken when the cache is opened and never grow.
+//! - [`Cache::get`] takes one short lock; nothing else here runs on a thread of the caller.
+
+#[cfg(test)]
+mod cache_test;
+mod claim;
+#[cfg(test)]
+mod crash_test;
+#[cfg(test)]
+mod damage_test;
+mod entry;
+#[cfg(test)]
+mod fixture_test;
+mod ghost;
+mod index_file;
+mod lanes;
+mod list;
+mod open;
+mod pin;
+mod policy;
+#[cfg(test)]
+mod policy_test;
+#[cfg(test)]
+mod reuse_test;
+mod shared;
+mod slabs;
+mod slots;
+mod worker;
+mod writeback;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use open::CacheOpenError;
+pub(crate) use open::CacheSettings;
+pub(crate) use pin::{Pin, Slot, Unchecked};
+
+use crate::ids::SegmentId;
+use lanes::{Job, Lanes};
+use pin::{Hold, Reserved};
+use shared::Shared;
+
+/// The cache's unit: a multiple of the block that a checksum of the `.index` object covers.
+pub(crate) const CHUNK_BYTES: u64 = 256 << 10;
+
+/// How long a download waits for a slot that nobody holds.
+const SLOT_WAIT: Duration = Duration::from_secs(1);
+
+/// One chunk of one log object: chunk `n` holds bytes `n * CHUNK_BYTES..` of it. The last one of an
+/// object may be shorter than [`CHUNK_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ChunkKey {
+    pub(crate) segment: SegmentId,
+    pub(crate) chunk: u32,
+}
+
+/// Every slot is held by somebody, and was for as long as [`Cache::reserve`] waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("every slot of the read cache is in use")]
+pub(crate) struct CacheFull;
+
+/// What the cache has of a chunk.
+#[must_use]
+pub(crate) enum Lookup {
+    /// Bytes that are right, held where they lie.
+    Ready(Arc<Pin>),
+    /// Bytes that an earlier process left.
+    Unchecked(Unchecked),
+    /// Nothing.
+    Missing,
+}
+
+/// The cache. Its folder belongs to it until the last pin, slot and queued job of it is gone.
+pub(crate) struct Cache {
+    shared: Arc<Shared>,
+    lanes: Lanes,
+}
+
+impl Cache {
+    /// Looks a chunk up and holds it. Memory only: it never waits for the disk.
+    pub(crate) fn get(self: &Arc<Self>, key: &ChunkKey) -> Lookup {
+        let now = self.shared.now();
+        let Some(found) = self.shared.slots.lock().get(key, now) else {
+            return Lookup::Missing;
+        };
+        if found.promoted {
+            // A hint for the next start, dropped when the threads are busy.
+            self.lanes.offer(found.slot, Job::Promoted { slot: found.slot, key: *key });
+        }
+        let hold = Hold::of(&self.shared, found.slot);
+        if !found.checked {
+            return Lookup::Unchecked(Unchecked::new(self, hold, *key, found.len));
+        }
+        self.shared.counters.chunk_hits.bump();
+        Lookup::Ready(Arc::new(Pin::new(hold, found.len)))
+    }
+
+    /// A slot for a chunk that is to be downloaded. What was used least gives way for it.
+    ///
+    /// # Errors
+    /// [`CacheFull`] when after a second every slot is still held.
+    pub(crate) async fn reserve(self: &Arc<Self>) -> Result<Slot, CacheFull> {
+        self.shared.counters.chunk_misses.bump();
+        let reserved = tokio::time::timeout(SLOT_WAIT, self.take()).await;
+        reserved.map(|reserved| Slot::new(self, reserved)).map_err(|_| CacheFull)
+    }
+
+    /// How many chunks fit.
+    pub(crate) fn slots(&self) -> u32 {
+        self.shared.slots.lock().count()
+    }
+
+    /// The bytes of all chunks that can be found.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.shared.slots.lock().held_bytes()
+    }
+
+    async fn take(&self) -> Reserved {
+        loop {
+            let mut freed = std::pin::pin!(self.shared.freed.notified());
+            // Before the look, so that what is freed after it is not missed.
+            freed.as_mut().enable();
+            if let Some(reserved) = Reserved::take(&self.shared) {
+                return reserved;
+            }
+            freed.await;
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a thread of the cache does.
+//!
+//! The steps of a fill, none of which waits for the disk to have it:
+//!
+//! ```text
+//! the chunk into its slot -> its entry into the index -> found in memory -> write-back begun
+//! ```
+//! Until the entry is written the index still names the chunk that lay there before, with another
+//! checksum: after a crash it is found wrong and dropped.
+
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::entry::Entry;
+use super::lanes::Job;
+use super::pin::{Hold, Pin, Reserved};
+use super::policy::Class;
+use super::shared::Shared;
+use super::writeback::Writeback;
+use super::{CHUNK_BYTES, ChunkKey};
+use crate::checksum::crc64;
+use crate::steps::Step;
+
+/// Works until nobody can queue anything any more.
+pub(super) fn run(shared: &Arc<Shared>, mut jobs: mpsc::Receiver<Job>) {
+    let mut buffer = vec![0; CHUNK_BYTES as usize];
+    let mut writeback = Writeback::new();
+    while let Some(job) = jobs.blocking_recv() {
+        // Who asked may be gone by now: then the answer is dropped, and the slot let go with it.
+        match job {
+            Job::Fill { slot, key, bytes, done } => {
+                let number = slot.slot();
+                let filled = fill(shared, slot, key, &bytes);
+                let written = filled.is_ok();
+                drop(done.send(filled));
+                if written {
+                    write_back(shared, &mut writeback, number, bytes.len() as u64);
+                }
+            }
+            Job::Check { hold, key, len, done } => {
+                drop(done.send(check(shared, hold, &key, len, &mut buffer)));
+            }
+            Job::Promoted { slot, key } => {
+                if let Err(error) = note_promotion(shared, slot, &key) {
+                    tracing::debug!(%error, "the cache's index does not take a promotion");
+                }
+            }
+        }
+    }
+}
+
+fn fill(shared: &Shared, reserved: Reserved, key: ChunkKey, bytes: &Bytes) -> io::Result<Arc<Pin>> {
+    let (slot, len) = (reserved.slot(), bytes.len() as u32);
+    let class = shared.slots.lock().admit(slot, &key, shared.now());
+    let place = shared.slabs.place(slot);
+    place.file.write_all_at(bytes, place.position)?;
+    shared.reached(Step::ChunkWritten)?;
+    let entry = Entry { key, class, len, sum: crc64(&[bytes]) };
+    shared.index.write(slot, &entry)?;
+    shared.reached(Step::ChunkRecorded)?;
+    shared.counters.chunk_fills.bump();
+    Ok(reserved.filled(key, len))
+}
+
+/// Has the chunk written out now, in small portions. When the disk fails to take some of what was
+/// written, a later read could find what lay there before: the file's chunks are not used any more.
+fn write_back(shared: &Shared, writeback: &mut Writeback, slot: u32, len: u64) {
+    let Err(failed) = writeback.wrote(slot, shared.slabs.place(slot), len) else { return };
+    let slab = shared.slabs.slab_of(failed.slot);
+    let dropped = shared.slots.lock().forget_all(shared.slabs.slots_of(slab));
+    shared.freed.notify_waiters();
+    tracing::error!(
+        error = %failed.error, slab, dropped,
+        "the disk of the cache fails to write: the chunks of this file are dropped"
+    );
+}
+
+fn check(
+    shared: &Arc<Shared>,
+    hold: Hold,
+    key: &ChunkKey,
+    len: u32,
+    buffer: &mut [u8],
+) -> Option<Arc<Pin>> {
+    let slot = hold.slot();
+    // Somebody else asked for the same check.
+    let known = shared.slots.lock().is_checked(slot, key)?;
+    if !known {
+        match is_right(shared, slot, key, len, buffer) {
+            Ok(true) => shared.slots.lock().set_checked(slot),
+            Ok(false) => return drop_wrong(shared, slot, None),
+            Err(error) => return drop_wrong(shared, slot, Some(error)),
+        }
+    }
+    Some(Arc::new(Pin::new(hold, len)))
+}
+
+fn is_right(
+    shared: &Shared,
+    slot: u32,
+    key: &ChunkKey,
+    len: u32,
+    buffer: &mut [u8],
+) -> io::Result<bool> {
+    let entry = shared.index.read(slot)?;
+    let Some(entry) = entry.filter(|entry| entry.key == *key && entry.len == len) else {
+        return Ok(false);
+    };
+    let (place, bytes) = (shared.slabs.place(slot), &mut buffer[..len as usize]);
+    place.file.read_exact_at(bytes, place.position)?;
+    Ok(crc64(&[bytes]) == entry.sum)
+}
+
+fn drop_wrong(shared: &Shared, slot: u32, error: Option<io::Error>) -> Option<Arc<Pin>> {
+    shared.counters.wrong_chunks.bump();
+    shared.slots.lock().forget(slot);
+    let cleared = shared.index.clear(slot).err();
+    if let Some(error) = error.or(cleared) {
+        tracing::warn!(%error, slot, "a chunk of the cache cannot be read and is dropped");
+    } else {
+        tracing::info!(slot, "a chunk of the cache is not what it was and is dropped");
+    }
+    None
+}
+
+fn note_promotion(shared: &Shared, slot: u32, key: &ChunkKey) -> io::Result<()> {
+    if shared.slots.lock().class_in(slot, key) != Some(Class::Protected) {
+        return Ok(());
+    }
+    match shared.index.read(slot)? {
+        Some(entry) if entry.key == *key => {
+            shared.index.write(slot, &Entry { class: Class::Protected, ..entry })
+        }
+        _ => Ok(()),
+    }
+}
