@@ -30,6 +30,8 @@ pub(super) fn start(
             }
             let now = tiering.counters();
             count(&metrics.tiering, &before, &now);
+            let held = i64::try_from(tiering.cache_held_bytes()).unwrap_or(i64::MAX);
+            metrics.tiering.cache_bytes.set(held);
             lag(&metrics.tiering, &replicas);
             before = now;
         }
@@ -43,6 +45,11 @@ fn count(metrics: &TieringMetrics, before: &CounterValues, now: &CounterValues) 
     metrics.fetch_requests.inc_by(now.reads - before.reads);
     metrics.fetch_bytes.inc_by(now.read_bytes - before.read_bytes);
     metrics.fetch_errors.inc_by(now.read_errors - before.read_errors);
+    metrics.cache_hits.inc_by(now.chunk_hits - before.chunk_hits);
+    metrics.cache_misses.inc_by(now.chunk_misses - before.chunk_misses);
+    metrics.cache_fills.inc_by(now.chunk_fills - before.chunk_fills);
+    metrics.cache_evictions.inc_by(now.chunk_evictions - before.chunk_evictions);
+    metrics.cache_wrong_chunks.inc_by(now.wrong_chunks - before.wrong_chunks);
 }
 
 /// Sealed segments that wait for their upload.

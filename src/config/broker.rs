@@ -132,8 +132,9 @@ impl BrokerConfig {
             let text = "group.min.session.timeout.ms is larger than group.max.session.timeout.ms";
             problems.push(Problem::Conflict(text.into()));
         }
-        if self.number("tiering.chunk.bytes") % 65_536 != 0 {
-            problems.push(Problem::Conflict("tiering.chunk.bytes is no multiple of 64 KiB".into()));
+        if self.number("tiering.chunk.bytes") % 262_144 != 0 {
+            problems
+                .push(Problem::Conflict("tiering.chunk.bytes is no multiple of 256 KiB".into()));
         }
     }
 

@@ -22,7 +22,7 @@
 //! | `icecore_cold_reads_total`, `icecore_cold_read_bytes_total`, `icecore_cold_read_seconds`, `icecore_cold_reads_waiting` | | |
 //! | `icecore_request_memory_bytes`, `icecore_request_memory_waits_total` | | |
 //! | `icecore_store_requests_total`, `icecore_store_errors_total` | `operation` | |
-//! | `icecore_cache_{hit,miss,evicted}_bytes_total`, `icecore_cache_bytes` | | |
+//! | `icecore_cache_{hits,misses,fills,evictions,wrong_chunks}_total`, `icecore_cache_bytes` | | |
 //! | `process_*` | | |
 
 mod process;

@@ -39,12 +39,16 @@ pub struct TieringMetrics {
     pub log_size_bytes: Gauge,
     /// Segments that the manifest knows.
     pub metadata_count: Gauge,
-    /// Bytes that the disk cache had.
-    pub cache_hit_bytes: Counter,
-    /// Bytes that it had to fetch.
-    pub cache_miss_bytes: Counter,
-    /// Bytes that it dropped to make room.
-    pub cache_evicted_bytes: Counter,
+    /// Chunks that the read cache had.
+    pub cache_hits: Counter,
+    /// Chunks that it did not have.
+    pub cache_misses: Counter,
+    /// Chunks written into it.
+    pub cache_fills: Counter,
+    /// Chunks that it dropped to make room.
+    pub cache_evictions: Counter,
+    /// Chunks of an earlier run that were wrong, and dropped.
+    pub cache_wrong_chunks: Counter,
     /// Bytes that it holds.
     pub cache_bytes: Gauge,
     store_requests: Family<StoreLabels, Counter>,
@@ -128,9 +132,15 @@ impl TieringMetrics {
             ),
             log_size_bytes: gauge(r, &kafka("logsizebytes"), "Bytes in the remote tier"),
             metadata_count: gauge(r, &kafka("logmetadatacount"), "Segments in the manifest"),
-            cache_hit_bytes: counter(r, "icecore_cache_hit_bytes", "Bytes the cache had"),
-            cache_miss_bytes: counter(r, "icecore_cache_miss_bytes", "Bytes the cache fetched"),
-            cache_evicted_bytes: counter(r, "icecore_cache_evicted_bytes", "Bytes dropped"),
+            cache_hits: counter(r, "icecore_cache_hits", "Chunks the read cache had"),
+            cache_misses: counter(r, "icecore_cache_misses", "Chunks the read cache lacked"),
+            cache_fills: counter(r, "icecore_cache_fills", "Chunks written into the cache"),
+            cache_evictions: counter(r, "icecore_cache_evictions", "Chunks dropped for others"),
+            cache_wrong_chunks: counter(
+                r,
+                "icecore_cache_wrong_chunks",
+                "Chunks of an earlier run that were wrong",
+            ),
             cache_bytes: gauge(r, "icecore_cache_bytes", "Bytes the cache holds"),
             store_requests: register(
                 r,

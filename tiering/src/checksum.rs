@@ -8,7 +8,6 @@ pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     low_half(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
 }
 
-#[cfg(test)]
 /// The CRC-64/NVME of `parts` one after another.
 pub(crate) fn crc64(parts: &[&[u8]]) -> u64 {
     let mut digest = Digest::new(CrcAlgorithm::Crc64Nvme);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::bundle::CHECKSUM_BLOCK_BYTES;
+use crate::cache::CHUNK_BYTES;
 use crate::steps::{RunThrough, Steps};
 use crate::store::StoreSettings;
 
@@ -39,13 +40,14 @@ pub struct TieringConfig {
     pub manifest_path: PathBuf,
     /// The folder of the read cache; made if missing. Its content may be lost at any time.
     pub cache_dir: PathBuf,
-    /// The size of the read cache on disk. Default 1 GiB, at least 4 chunks. Not used by `file://`.
+    /// The size of the read cache on disk, taken at the start. Default 1 GiB, at least 4 downloads.
+    /// Not used by `file://`.
     pub cache_bytes: u64,
-    /// How much is downloaded at once. Default 4 MiB; a multiple of 64 KiB.
+    /// How much is downloaded at once. Default 4 MiB; a multiple of the cache's unit, 256 KiB.
     pub chunk_bytes: u64,
     /// Memory for `.index` objects. Default 32 MiB.
     pub index_cache_bytes: usize,
-    /// Downloads at a time. Each holds one chunk in memory. Default 8.
+    /// Downloads at a time. Each is held in memory. Default 8.
     pub downloads_max: usize,
     /// Chunks fetched ahead of a sequential reader. Default 2; 0 turns it off.
     pub read_ahead_chunks: u64,
@@ -121,9 +123,9 @@ impl TieringConfig {
         };
         if self.chunk_bytes == 0
             || self.chunk_bytes > 256 << 20
-            || !self.chunk_bytes.is_multiple_of(block)
+            || !self.chunk_bytes.is_multiple_of(CHUNK_BYTES)
         {
-            let bound = "use a multiple of 64 KiB up to 256 MiB";
+            let bound = "use a multiple of 256 KiB up to 256 MiB";
             return wrong("chunk_bytes", self.chunk_bytes, bound);
         }
         if self.cache_bytes / self.chunk_bytes < 4 {
@@ -153,7 +155,7 @@ mod tests {
         assert_eq!(good.check(), Ok(()));
         let odd = TieringConfig { chunk_bytes: 100_000, ..good.clone() };
         let told = odd.check().unwrap_err().to_string();
-        assert_eq!(told, "chunk_bytes is 100000: use a multiple of 64 KiB up to 256 MiB");
+        assert_eq!(told, "chunk_bytes is 100000: use a multiple of 256 KiB up to 256 MiB");
         let small = TieringConfig { cache_bytes: 5 << 20, ..good.clone() };
         assert_eq!(small.check().unwrap_err().name, "cache_bytes");
         assert!(TieringConfig { uploads_max: 0, ..good }.check().is_err());

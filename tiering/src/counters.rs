@@ -55,9 +55,9 @@ counters! {
     gets,
     /// Bytes received from the store.
     fetched_bytes,
-    /// Chunks and index objects found in a cache.
+    /// Index objects found in memory.
     cache_hits,
-    /// Chunks and index objects that had to be fetched.
+    /// Index objects that had to be fetched.
     cache_misses,
     /// Chunks that the read cache had, and gave out.
     chunk_hits,

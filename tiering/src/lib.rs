@@ -18,11 +18,10 @@
 //! | [`Tiering::reconcile`] | marker read, rows by partition, then "complete" | nothing is collected until it ran to its end |
 //!
 //! The modules: `key` (object names), `bundle` (the `.index` object), `store` (calls with
-//! deadlines), `manifest` (rows), then one for each operation: `upload`, `read`, `expiry` and
+//! deadlines), `manifest` (rows), `cache` (chunks on the local disk), then one for each operation: `upload`, `read`, `expiry` and
 //! `delete`, `collect`, `reconcile` (with `scan` and `lineage`).
 
 mod bundle;
-#[cfg(test)]
 mod cache;
 mod checksum;
 mod clock;
@@ -47,7 +46,6 @@ mod tiering;
 mod upload;
 
 pub use bundle::{BundleError, BundleHeader, IndexBundle};
-#[cfg(test)]
 pub use cache::CacheOpenError;
 pub use clock::{Clock, SystemClock};
 pub use collect::{CollectError, CollectOptions, CollectReport, Named};

@@ -49,7 +49,7 @@ pub enum ReadError {
     #[error("the read cache failed: {0}")]
     Disk(Arc<io::Error>),
     /// Every slot of the cache is being sent to somebody.
-    #[error("every slot of the read cache is in use: raise cache_bytes, or read less at a time")]
+    #[error("every slot of the read cache is in use: raise cache.bytes, or read less at a time")]
     CacheFull,
     /// The store did not deliver in time. The download goes on; a later read may find it done.
     #[error("the store did not deliver within {} s", .0.as_secs_f32())]

@@ -3,20 +3,20 @@
 //! ```text
 //! read(segment, range) -> the segment's index bundle (cached, single flight, verified)
 //!     file://  -> the object itself, its blocks checked once
-//!     others   -> chunks: in the slab? else one ranged GET for all who want it, length and blocks
-//!                 checked, written into a slot
+//!     others   -> pieces of several chunks: all in the cache? else one ranged GET for all who want
+//!                 it, length and blocks checked, its chunks written into slots
 //! ```
 //! Invariants: bytes leave this module only after their checksum was found right; wrong bytes are
 //! fetched once more, counted, and then an error that names the object; every wait has a deadline;
-//! a download goes on when its waiter leaves; downloads, chunks in memory, slots, open files and
+//! a download goes on when its waiter leaves; downloads, pieces in memory, slots, open files and
 //! index bytes are bounded.
 
 mod ahead;
 mod error;
 mod flight;
 mod opened;
+mod piece;
 mod recent;
-mod slab;
 
 use std::fs::File;
 use std::io;
@@ -32,6 +32,7 @@ use tokio::time::Instant;
 pub use error::ReadError;
 
 use crate::bundle::{BundleHeader, IndexBundle};
+use crate::cache::{CHUNK_BYTES, Cache, Pin};
 use crate::config::TieringConfig;
 use crate::ids::SegmentId;
 use crate::key::ObjectPart;
@@ -41,8 +42,8 @@ use crate::tiering::Tiering;
 use ahead::ReadAhead;
 use flight::{Flight, Flights};
 use opened::{OpenedError, OpenedObject};
+use piece::{Piece, Pins};
 use recent::Recent;
-use slab::{ChunkKey, Pin, Slab};
 
 /// A larger `.index` object is refused: a segment's indexes have a bound of their own.
 const INDEX_BYTES_MAX: u64 = 256 << 20;
@@ -72,7 +73,8 @@ impl std::fmt::Debug for FileSlice {
 /// Reads live segments.
 pub(crate) struct Reader {
     store: Arc<Store>,
-    slab: Option<Arc<Slab>>,
+    /// None for a store that is read in place.
+    cache: Option<Arc<Cache>>,
     chunk_bytes: u64,
     read_bytes_max: u64,
     timeout: Duration,
@@ -80,32 +82,34 @@ pub(crate) struct Reader {
     indexes: Arc<Recent<SegmentId, Arc<IndexBundle>>>,
     opened: Arc<Recent<SegmentId, Arc<OpenedObject>>>,
     index_flights: Flights<SegmentId, Arc<IndexBundle>>,
-    chunk_flights: Flights<ChunkKey, Arc<Pin>>,
+    piece_flights: Flights<Piece, Pins>,
     ahead: ReadAhead,
 }
 
 impl Reader {
-    pub(crate) fn open(config: &TieringConfig, store: Arc<Store>) -> io::Result<Self> {
-        let local = store.local_file(&Path::from("any")).is_some();
-        let slab = match local {
-            true => None,
-            false => Some(Slab::open(&config.cache_dir, config.cache_bytes, config.chunk_bytes)?),
-        };
-        let half = slab.as_ref().map_or(u64::MAX, |slab| slab.slots() as u64 / 2);
-        Ok(Self {
+    pub(crate) fn open(
+        config: &TieringConfig,
+        store: Arc<Store>,
+        cache: Option<Arc<Cache>>,
+    ) -> Self {
+        let bytes = |cache: &Arc<Cache>| u64::from(cache.slots()) * CHUNK_BYTES;
+        let pieces = cache.as_ref().map_or(u64::MAX, bytes) / config.chunk_bytes;
+        // Neither readers nor downloads hold so many slots that two of them wait for each other.
+        let half = pieces / 2;
+        let downloads = config.downloads_max.min(usize::try_from(half).unwrap_or(usize::MAX));
+        Self {
             store,
-            slab,
+            cache,
             chunk_bytes: config.chunk_bytes,
-            // No reader can hold so many slots that two of them wait for each other.
             read_bytes_max: READ_BYTES_MAX.min(half.saturating_mul(config.chunk_bytes)),
             timeout: config.read_timeout,
-            downloads: Arc::new(Semaphore::new(config.downloads_max)),
+            downloads: Arc::new(Semaphore::new(downloads)),
             indexes: Arc::new(Recent::new(config.index_cache_bytes)),
             opened: Arc::new(Recent::new(config.open_files_max)),
             index_flights: Flights::new(),
-            chunk_flights: Flights::new(),
+            piece_flights: Flights::new(),
             ahead: ReadAhead::new(config.read_ahead_chunks),
-        })
+        }
     }
 
     /// Lets go of what is kept of a segment whose objects are deleted.
@@ -139,8 +143,8 @@ impl Reader {
         index: Arc<IndexBundle>,
         range: Range<u64>,
     ) -> Result<Vec<FileSlice>, ReadError> {
-        match &self.slab {
-            Some(slab) => self.read_chunks(slab, name, index, range).await,
+        match &self.cache {
+            Some(cache) => self.read_pieces(cache, name, index, range).await,
             None => self.read_opened(name, index, range).await,
         }
     }
@@ -180,78 +184,88 @@ impl Reader {
         Ok(vec![FileSlice { file, position: range.start, len, _pin: None }])
     }
 
-    /// The chunks of `range` in order. After the first, one that cannot be had now ends the answer:
+    /// The pieces of `range` in order. After the first, one that cannot be had now ends the answer:
     /// the caller reads on from there.
-    async fn read_chunks(
+    async fn read_pieces(
         &self,
-        slab: &Arc<Slab>,
+        cache: &Arc<Cache>,
         name: Path,
         index: Arc<IndexBundle>,
         range: Range<u64>,
     ) -> Result<Vec<FileSlice>, ReadError> {
         let (id, size) = (index.header.segment_id, index.header.size);
-        let chunks = range.start / self.chunk_bytes..range.end.div_ceil(self.chunk_bytes);
-        let flight = |chunk| self.chunk(slab, &name, &index, ChunkKey { segment: id, chunk });
-        let flights: Vec<_> = chunks.clone().map(flight).collect();
+        let pieces = range.start / self.chunk_bytes..range.end.div_ceil(self.chunk_bytes);
+        let flight = |piece| {
+            let start = piece * self.chunk_bytes;
+            let bytes = start..size.min(start + self.chunk_bytes);
+            self.piece(cache, &name, &index, Piece { segment: id, bytes })
+        };
+        let flights: Vec<_> = pieces.clone().map(flight).collect();
         let total = size.div_ceil(self.chunk_bytes);
-        // Nobody waits for these: they land in the slab.
-        self.ahead.after(id, &chunks, total).for_each(|chunk| drop(flight(chunk)));
+        // Nobody waits for these: they land in the cache.
+        self.ahead.after(id, &pieces, total).for_each(|piece| drop(flight(piece)));
 
         let mut slices: Vec<FileSlice> = Vec::with_capacity(flights.len());
-        for (chunk, flight) in chunks.zip(flights) {
-            let pin = match flight.land().await {
-                Ok(pin) => pin,
+        for (piece, flight) in pieces.zip(flights) {
+            let pins = match flight.land().await {
+                Ok(pins) => pins,
                 Err(_) if !slices.is_empty() => break,
                 Err(error) => return Err(error),
             };
-            let starts = chunk * self.chunk_bytes;
-            let from = range.start.max(starts) - starts;
-            let to = range.end.min(starts + self.chunk_bytes) - starts;
-            let (file, position) = (Arc::clone(pin.file()), pin.position() + from);
-            slices.push(FileSlice { file, position, len: to - from, _pin: Some(pin) });
+            let starts = (piece * self.chunk_bytes..).step_by(CHUNK_BYTES as usize);
+            slices.extend(starts.zip(&*pins).filter_map(|(start, pin)| slice(pin, start, &range)));
         }
         Ok(slices)
     }
 
-    fn chunk(
+    fn piece(
         &self,
-        slab: &Arc<Slab>,
+        cache: &Arc<Cache>,
         name: &Path,
         index: &Arc<IndexBundle>,
-        key: ChunkKey,
-    ) -> Flight<Arc<Pin>> {
-        if let Some(pin) = slab.get(&key) {
-            self.store.counters().cache_hits.bump();
-            return Flight::Kept(pin);
+        piece: Piece,
+    ) -> Flight<Pins> {
+        if let Some(pins) = piece.kept(cache) {
+            return Flight::Kept(pins);
         }
         let fetch = || {
-            self.store.counters().cache_misses.bump();
-            let (store, slab) = (Arc::clone(&self.store), Arc::clone(slab));
+            let (store, cache, piece) = (Arc::clone(&self.store), Arc::clone(cache), piece.clone());
             let (downloads, index) = (Arc::clone(&self.downloads), Arc::clone(index));
-            let (name, chunk_bytes) = (name.clone(), self.chunk_bytes);
+            let name = name.clone();
             async move {
-                // Released when the chunk is in the slab: it bounds the memory too.
+                // Released when the piece is in the cache: it bounds the memory too.
                 let _turn = downloads.acquire().await.map_err(|_| ReadError::Stopped)?;
-                let slot = slab.reserve().await?;
-                let bytes = fetch_chunk(&store, &name, &index, key.chunk, chunk_bytes).await?;
-                let fill = tokio::task::spawn_blocking(move || slot.fill(key, &bytes));
-                fill.await.map_err(|_| ReadError::Stopped)?.map_err(ReadError::disk)
+                match piece.look(&cache).await? {
+                    Ok(pins) => Ok(pins),
+                    Err(lacking) => {
+                        let wanted = lacking.bytes.clone();
+                        let bytes = fetch_range(&store, &name, &index, wanted).await?;
+                        piece.fill(lacking, bytes).await
+                    }
+                }
             }
         };
-        self.chunk_flights.join(&key, || slab.get(&key), fetch)
+        self.piece_flights.join(&piece, || piece.kept(cache), fetch)
     }
 }
 
+/// What of a chunk that starts at `start` lies in `range`.
+fn slice(pin: &Arc<Pin>, start: u64, range: &Range<u64>) -> Option<FileSlice> {
+    let from = range.start.max(start) - start;
+    let to = range.end.min(start + pin.len()).checked_sub(start)?;
+    let len = to.checked_sub(from).filter(|len| *len > 0)?;
+    let (file, position) = (Arc::clone(pin.file()), pin.position() + from);
+    Some(FileSlice { file, position, len, _pin: Some(Arc::clone(pin)) })
+}
+
 /// One ranged GET, checked; once more when the bytes are wrong.
-async fn fetch_chunk(
+async fn fetch_range(
     store: &Store,
     name: &Path,
     index: &IndexBundle,
-    chunk: u64,
-    chunk_bytes: u64,
+    range: Range<u64>,
 ) -> Result<Bytes, ReadError> {
     let size = index.header.size;
-    let range = chunk * chunk_bytes..size.min((chunk + 1) * chunk_bytes);
     twice(name, || async {
         let bytes = store.get_range(name, size, range.clone()).await?;
         match first_wrong_block(index, range.start, &bytes) {
@@ -265,7 +279,7 @@ async fn fetch_chunk(
     .await
 }
 
-/// Chunks start at block borders, since a chunk is a multiple of a block.
+/// Ranges start at block borders, since a chunk is a multiple of a block.
 fn first_wrong_block(index: &IndexBundle, start: u64, bytes: &Bytes) -> Option<u64> {
     let block_bytes = index.checksum_block();
     let first = start / block_bytes;

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 pub use open::OpenError;
 
+use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::TieringConfig;
 use crate::counters::{CounterValues, Counters};
@@ -36,6 +37,8 @@ pub struct Tiering {
     pub(crate) layout: Layout,
     pub(crate) manifest: Manifest,
     pub(crate) clock: Arc<dyn Clock>,
+    /// None for a store that is read in place.
+    pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) reader: Reader,
     pub(crate) uploads: Semaphore,
     pub(crate) in_flight: InFlight,
@@ -162,6 +165,12 @@ impl Tiering {
     #[must_use]
     pub fn counters(&self) -> CounterValues {
         self.tally().values()
+    }
+
+    /// The bytes that the read cache holds; 0 without one.
+    #[must_use]
+    pub fn cache_held_bytes(&self) -> u64 {
+        self.cache.as_ref().map_or(0, |cache| cache.held_bytes())
     }
 
     /// Whether the manifest lacks rows of the store until [`Tiering::reconcile`] ran over all.

@@ -12,10 +12,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
+use object_store::path::Path;
 use tokio::sync::Semaphore;
 
 use super::{InFlight, Tiering};
+use crate::cache::{Cache, CacheOpenError, CacheSettings};
 use crate::clock::Clock;
 use crate::config::{SettingError, TieringConfig};
 use crate::key::{KeyError, Layout};
@@ -23,6 +26,10 @@ use crate::manifest::{Facts, Manifest, ManifestError};
 use crate::marker::{self, MarkerError};
 use crate::read::Reader;
 use crate::store::{CheckError, Store, StoreError, StoreOpenError};
+
+/// How long to wait for the cache folder: another tiering of this process, or a process that ends,
+/// keeps it until its last read and write are done.
+const CLAIM_WAIT: Duration = Duration::from_secs(5);
 
 /// Why tiered storage cannot start, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -90,13 +97,8 @@ pub enum OpenError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// The read cache cannot be set up.
-    #[error("cannot set up the read cache in {}: {source}", folder.display())]
-    Cache {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Cache(#[from] CacheOpenError),
 }
 
 impl Tiering {
@@ -132,13 +134,14 @@ impl Tiering {
         let manifest = open_manifest(&config, Arc::clone(&clock)).await?;
         let complete = meet(&config, &store, &layout, &manifest).await?;
         let store = Arc::new(store);
-        let reader = Reader::open(&config, Arc::clone(&store))
-            .map_err(|source| OpenError::Cache { folder: config.cache_dir.clone(), source })?;
+        let cache = open_cache(&config, &store, Arc::clone(&clock)).await?;
+        let reader = Reader::open(&config, Arc::clone(&store), cache.clone());
         Ok(Arc::new(Self {
             store,
             layout,
             manifest,
             clock,
+            cache,
             reader,
             uploads: Semaphore::new(config.uploads_max),
             in_flight: InFlight::default(),
@@ -165,6 +168,28 @@ async fn open_manifest(
     let path = config.manifest_path.clone();
     let open = tokio::task::spawn_blocking(move || Manifest::open(&path, clock));
     open.await.map_err(|_| ManifestError::Closed)?
+}
+
+/// The read cache; none for a store that is read in place.
+async fn open_cache(
+    config: &TieringConfig,
+    store: &Store,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<Arc<Cache>>, OpenError> {
+    if store.local_file(&Path::from("any")).is_some() {
+        return Ok(None);
+    }
+    let settings = CacheSettings {
+        dir: config.cache_dir.clone(),
+        bytes: config.cache_bytes,
+        claim_wait: CLAIM_WAIT,
+        clock,
+        steps: Arc::clone(&config.steps),
+        counters: Arc::clone(store.counters()),
+    };
+    let open = tokio::task::spawn_blocking(|| Cache::open(settings));
+    let opened = open.await.map_err(|_| ManifestError::Closed)?;
+    Ok(Some(opened?))
 }
 
 /// Whether the manifest has every row of the store.

@@ -1,5 +1,6 @@
 //! Remote reads: bounded, shared, verified.
 
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use icecore_tiering::{Offset, ReadError};
@@ -55,7 +56,7 @@ async fn a_cache_smaller_than_the_log_serves_all_of_it_and_stays_within_its_file
     for _ in 0..2 {
         assert!(read_log(&tiering, &segment).await == made.log);
     }
-    let slab = fixture.config.cache_dir.join("chunks.slab");
+    let slab = fixture.config.cache_dir.join("slab-0000");
     assert_eq!(std::fs::metadata(slab).unwrap().len(), fixture.config.cache_bytes);
     let cut = tiering.read(&segment, 0..segment.size).await.unwrap();
     let given: u64 = cut.iter().map(|slice| slice.len).sum();
@@ -112,7 +113,47 @@ async fn a_store_that_hangs_meets_the_deadline_and_serves_again_when_it_is_back(
     let error = tiering.read(&segment, 0..10).await.unwrap_err();
     assert!(error.may_pass(), "{error}");
     assert_eq!(tiering.counters().timeouts, 1);
+    // The cache's threads run in real time.
+    tokio::time::resume();
     assert_eq!(bytes_of(&tiering.read(&segment, 0..10).await.unwrap()), made.log[..10]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_before_a_restart_is_served_without_the_store() {
+    let store = BadStore::new();
+    let fixture = store.fixture();
+    let made = fixture.make(&key("t", 0), 0, 9, 3_000_000);
+    let tiering = fixture.open().await;
+    let segment = made.upload(&tiering).await;
+    assert!(read_log(&tiering, &segment).await == made.log);
+    assert_eq!(tiering.cache_held_bytes(), 3_000_000);
+    drop(tiering);
+    let tiering = fixture.open().await;
+    assert_eq!(tiering.cache_held_bytes(), 3_000_000);
+    tiering.index(&segment).await.unwrap();
+    let gets = tiering.counters().gets;
+    assert!(read_log(&tiering, &segment).await == made.log);
+    let counted = tiering.counters();
+    assert_eq!((counted.gets - gets, counted.wrong_chunks), (0, 0));
+    assert_eq!(counted.chunk_misses, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_was_damaged_between_two_runs_costs_a_download() {
+    let store = BadStore::new();
+    let fixture = store.fixture();
+    let made = fixture.make(&key("t", 0), 0, 9, 3_000_000);
+    let tiering = fixture.open().await;
+    let segment = made.upload(&tiering).await;
+    assert!(read_log(&tiering, &segment).await == made.log);
+    drop(tiering);
+    let slab = fixture.config.cache_dir.join("slab-0000");
+    let file = std::fs::File::options().write(true).open(slab).unwrap();
+    file.write_all_at(&[0xff; 4096], 5 * fixture.config.chunk_bytes).unwrap();
+    let tiering = fixture.open().await;
+    assert!(read_log(&tiering, &segment).await == made.log);
+    let counted = tiering.counters();
+    assert_eq!((counted.wrong_chunks, counted.chunk_misses), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
