@@ -33,8 +33,8 @@ use crate::store::{Store, StoreReport};
 pub struct Tiering {
     pub(crate) config: TieringConfig,
     pub(crate) store: Arc<Store>,
-    pub(crate) layout: Layout,
-    pub(crate) manifest: Manifest,
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) manifest: Arc<Manifest>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reader: Reader,
     pub(crate) uploads: Semaphore,

@@ -131,8 +131,9 @@ impl Tiering {
         let report = report.map_err(|error| check_failed(url, &store, error))?;
         let manifest = open_manifest(&config, Arc::clone(&clock)).await?;
         let complete = meet(&config, &store, &layout, &manifest).await?;
-        let store = Arc::new(store);
-        let reader = Reader::open(&config, Arc::clone(&store))
+        let (store, layout, manifest) = (Arc::new(store), Arc::new(layout), Arc::new(manifest));
+        let (its_manifest, its_layout) = (Arc::clone(&manifest), Arc::clone(&layout));
+        let reader = Reader::open(&config, Arc::clone(&store), its_manifest, its_layout)
             .map_err(|source| OpenError::Cache { folder: config.cache_dir.clone(), source })?;
         Ok(Arc::new(Self {
             store,

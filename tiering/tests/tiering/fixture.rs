@@ -61,7 +61,6 @@ impl Fixture {
         let cache = folder.path().join("cache");
         let mut config = TieringConfig::new(store, "cluster-1", manifest, cache);
         config.prefix = "a/prefix".into();
-        config.chunk_bytes = 256 << 10;
         config.cache_bytes = 4 << 20;
         config.part_bytes = 5 << 20;
         Self { folder, config, clock: TestClock::new(), shared: None }
