@@ -1,4 +1,4 @@
-//! The rate that all uploads together keep to.
+//! The rate that all uploads, or all downloads, together keep to.
 
 use std::time::Duration;
 

@@ -204,12 +204,15 @@ fn tiering_config(config: &BrokerConfig, cluster_id: &str) -> TieringConfig {
     let mut tiering = TieringConfig::new(store, cluster_id, manifest, config.cache_dir());
     tiering.prefix = config.tiering_prefix();
     tiering.cache_bytes = config.cache_bytes().unsigned_abs();
-    tiering.chunk_bytes = config.tiering_chunk_bytes().unsigned_abs();
     tiering.index_cache_bytes = config.remote_index_cache_bytes();
     tiering.downloads_max = config.reader_threads();
+    tiering.read_ahead_bytes_max = config.read_ahead_max_bytes().unsigned_abs();
     tiering.uploads_max = config.copier_threads();
     if let Some(rate) = config.copy_max_bytes_per_second() {
         tiering.pace = Arc::new(SteadyRate::new(rate));
+    }
+    if let Some(rate) = config.remote_fetch_max_bytes_per_second() {
+        tiering.fetch_pace = Arc::new(SteadyRate::new(rate));
     }
     tiering
 }

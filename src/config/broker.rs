@@ -132,10 +132,6 @@ impl BrokerConfig {
             let text = "group.min.session.timeout.ms is larger than group.max.session.timeout.ms";
             problems.push(Problem::Conflict(text.into()));
         }
-        if self.number("tiering.chunk.bytes") % 262_144 != 0 {
-            problems
-                .push(Problem::Conflict("tiering.chunk.bytes is no multiple of 256 KiB".into()));
-        }
     }
 
     fn value(&self, name: &str) -> &Value {
@@ -149,10 +145,21 @@ impl BrokerConfig {
         self.value(name).number()
     }
 
-    /// The rate of all uploads together; none without a bound, which is Kafka's largest number.
+    /// The rate of all uploads together, if it has a bound.
     #[must_use]
     pub fn copy_max_bytes_per_second(&self) -> Option<u64> {
-        let rate = self.number("remote.log.manager.copy.max.bytes.per.second");
+        self.rate_if_bound("remote.log.manager.copy.max.bytes.per.second")
+    }
+
+    /// The rate of all downloads for readers together, if it has a bound.
+    #[must_use]
+    pub fn remote_fetch_max_bytes_per_second(&self) -> Option<u64> {
+        self.rate_if_bound("remote.log.manager.fetch.max.bytes.per.second")
+    }
+
+    /// A rate; Kafka's largest number says that there is no bound.
+    fn rate_if_bound(&self, name: &str) -> Option<u64> {
+        let rate = self.number(name);
         (rate < i64::MAX).then(|| rate.unsigned_abs())
     }
 
@@ -335,9 +342,9 @@ getters! {
     socket_receive_buffer_bytes -> Option<usize> = size_if_set("socket.receive.buffer.bytes");
     socket_request_max_bytes -> usize = size("socket.request.max.bytes");
     socket_send_buffer_bytes -> Option<usize> = size_if_set("socket.send.buffer.bytes");
-    tiering_chunk_bytes -> i64 = number("tiering.chunk.bytes");
     tiering_gc_interval -> Duration = millis("tiering.gc.interval.ms");
     tiering_gc_min_age -> Duration = millis("tiering.gc.min.age.ms");
+    read_ahead_max_bytes -> i64 = number("tiering.read.ahead.max.bytes");
 }
 
 /// Defaults with what was given on top; the last word on a name counts.

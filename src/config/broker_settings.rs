@@ -395,9 +395,9 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
     Setting::new(
         "remote.log.index.file.cache.total.size.bytes",
         Long,
-        "33554432",
+        "134217728",
         AtLeast(1),
-        "Memory for indexes of remote segments.",
+        "Memory for indexes of remote segments; those that have no room in it wait on the disk, in the cache.",
     ),
     Setting::new(
         "remote.log.manager.copier.thread.pool.size",
@@ -414,13 +414,26 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         "The rate that all uploads together keep to.",
     ),
     Setting::new(
+        "remote.log.manager.fetch.max.bytes.per.second",
+        Long,
+        "9223372036854775807",
+        AtLeast(1),
+        "The rate that all downloads for readers together keep to.",
+    ),
+    Setting::new(
         "remote.log.manager.task.interval.ms",
         Long,
         "1000",
         AtLeast(1),
         "How often rolled segments are looked through for ones to upload.",
     ),
-    Setting::new("remote.log.reader.threads", Int, "8", AtLeast(1), "Downloads at a time."),
+    Setting::new(
+        "remote.log.reader.threads",
+        Int,
+        "32",
+        Between(1, 4096),
+        "Downloads at a time, of all readers together; a quarter is kept for those that a reader waits for.",
+    ),
     Setting::new(
         "remote.log.storage.system.enable",
         Boolean,
@@ -457,13 +470,6 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         "The kernel's buffer for bytes to a client (`SO_SNDBUF`): twice as much may be on its way to a reader in one round trip. -1 leaves its size to the kernel, for readers further away than some milliseconds.",
     ),
     Setting::new(
-        "tiering.chunk.bytes",
-        Int,
-        "4194304",
-        Between(262_144, 67_108_864),
-        "How much is downloaded at once; a multiple of 256 KiB, of which the cache needs room for four.",
-    ),
-    Setting::new(
         "tiering.gc.interval.ms",
         Long,
         "600000",
@@ -490,6 +496,13 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         "",
         Any,
         "A prefix of every object's name, below the store's URL.",
+    ),
+    Setting::new(
+        "tiering.read.ahead.max.bytes",
+        Long,
+        "268435456",
+        AtLeast(0),
+        "How far the store is read ahead of one sequential reader, at most; 0 turns it off. All readers together have half of the cache for it.",
     ),
     Setting::new(
         "unclean.leader.election.enable",

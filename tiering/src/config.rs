@@ -7,18 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::bundle::CHECKSUM_BLOCK_BYTES;
-use crate::cache::CHUNK_BYTES;
 use crate::steps::{RunThrough, Steps};
 use crate::store::StoreSettings;
 
-/// Asked before bytes go to the store, so that uploads leave room for others.
+/// Asked before bytes go to the store or come from it, so that others have room.
 #[async_trait]
 pub trait Pace: Send + Sync + 'static {
-    /// Returns when `bytes` more may be sent.
+    /// Returns when `bytes` more may be moved.
     async fn admit(&self, bytes: u64);
 }
 
-/// Sends as fast as the store takes.
+/// As fast as the store goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unpaced;
 
@@ -40,17 +39,17 @@ pub struct TieringConfig {
     pub manifest_path: PathBuf,
     /// The folder of the read cache; made if missing. Its content may be lost at any time.
     pub cache_dir: PathBuf,
-    /// The size of the read cache on disk, taken at the start. Default 1 GiB, at least 4 downloads.
-    /// Not used by `file://`.
+    /// The size of the read cache on disk, taken at the start. Default 1 GiB, at least 1 MiB. Not
+    /// used by `file://`.
     pub cache_bytes: u64,
-    /// How much is downloaded at once. Default 4 MiB; a multiple of the cache's unit, 256 KiB.
-    pub chunk_bytes: u64,
-    /// Memory for `.index` objects. Default 32 MiB.
+    /// Memory for `.index` objects; what has no room in it waits in the cache. Default 128 MiB.
     pub index_cache_bytes: usize,
-    /// Downloads at a time. Each is held in memory. Default 8.
+    /// Downloads at a time. Each holds one chunk of 256 KiB in memory. A quarter of them is kept for
+    /// those that a reader waits for. Default 32.
     pub downloads_max: usize,
-    /// Chunks fetched ahead of a sequential reader. Default 2; 0 turns it off.
-    pub read_ahead_chunks: u64,
+    /// Bytes fetched ahead of one sequential reader, at most; all readers together have half of the
+    /// cache for it. Default 256 MiB; 0 turns it off.
+    pub read_ahead_bytes_max: u64,
     /// The longest time that a read or an index waits for the store. Default 60 s.
     pub read_timeout: Duration,
     /// Objects kept open, for `file://`. Default 256.
@@ -64,9 +63,14 @@ pub struct TieringConfig {
     pub parts_in_flight_max: usize,
     /// Asked before bytes are uploaded.
     pub pace: Arc<dyn Pace>,
+    /// Asked before bytes are downloaded for a reader.
+    pub fetch_pace: Arc<dyn Pace>,
     /// Told of every step.
     pub steps: Arc<dyn Steps>,
 }
+
+/// Four chunks: a read holds half of them at most.
+const CACHE_BYTES_MIN: u64 = 1 << 20;
 
 /// A setting that is out of its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,16 +100,16 @@ impl TieringConfig {
             manifest_path: manifest_path.into(),
             cache_dir: cache_dir.into(),
             cache_bytes: 1 << 30,
-            chunk_bytes: 4 << 20,
-            index_cache_bytes: 32 << 20,
-            downloads_max: 8,
-            read_ahead_chunks: 2,
+            index_cache_bytes: 128 << 20,
+            downloads_max: 32,
+            read_ahead_bytes_max: 256 << 20,
             read_timeout: Duration::from_secs(60),
             open_files_max: 256,
             uploads_max: 4,
             part_bytes: 5 << 20,
             parts_in_flight_max: 2,
             pace: Arc::new(Unpaced),
+            fetch_pace: Arc::new(Unpaced),
             steps: Arc::new(RunThrough),
         }
     }
@@ -121,15 +125,8 @@ impl TieringConfig {
             1..=4096 => Ok(()),
             _ => wrong(name, value as u64, "use 1 to 4096"),
         };
-        if self.chunk_bytes == 0
-            || self.chunk_bytes > 256 << 20
-            || !self.chunk_bytes.is_multiple_of(CHUNK_BYTES)
-        {
-            let bound = "use a multiple of 256 KiB up to 256 MiB";
-            return wrong("chunk_bytes", self.chunk_bytes, bound);
-        }
-        if self.cache_bytes / self.chunk_bytes < 4 {
-            return wrong("cache_bytes", self.cache_bytes, "use at least 4 times chunk_bytes");
+        if self.cache_bytes < CACHE_BYTES_MIN {
+            return wrong("cache_bytes", self.cache_bytes, "use at least 1 MiB");
         }
         if !(block..=1 << 30).contains(&self.part_bytes) {
             return wrong("part_bytes", self.part_bytes, "use 64 KiB to 1 GiB");
@@ -138,9 +135,6 @@ impl TieringConfig {
         count("open_files_max", self.open_files_max)?;
         count("uploads_max", self.uploads_max)?;
         count("parts_in_flight_max", self.parts_in_flight_max)?;
-        if self.read_ahead_chunks > 64 {
-            return wrong("read_ahead_chunks", self.read_ahead_chunks, "use at most 64");
-        }
         Ok(())
     }
 }
@@ -153,11 +147,9 @@ mod tests {
     fn the_defaults_are_within_their_bounds_and_others_are_named() {
         let good = TieringConfig::new(StoreSettings::new("memory://"), "c", "m", "d");
         assert_eq!(good.check(), Ok(()));
-        let odd = TieringConfig { chunk_bytes: 100_000, ..good.clone() };
-        let told = odd.check().unwrap_err().to_string();
-        assert_eq!(told, "chunk_bytes is 100000: use a multiple of 256 KiB up to 256 MiB");
-        let small = TieringConfig { cache_bytes: 5 << 20, ..good.clone() };
-        assert_eq!(small.check().unwrap_err().name, "cache_bytes");
+        let small = TieringConfig { cache_bytes: 100_000, ..good.clone() };
+        let told = small.check().unwrap_err().to_string();
+        assert_eq!(told, "cache_bytes is 100000: use at least 1 MiB");
         assert!(TieringConfig { uploads_max: 0, ..good }.check().is_err());
     }
 }

@@ -58,7 +58,7 @@ pub use key::{KeyError, Layout, ObjectName, ObjectPart, ParseNameError, TopicFol
 pub use manifest::{Bounds, ManifestError, Totals};
 pub use marker::MarkerError;
 pub use partition::PartitionKey;
-pub use read::{FileSlice, ReadError};
+pub use read::{FileSlice, ReadError, ReplayStream, Replays, Wanted};
 pub use reconcile::{ReconcileError, ReconcileReport};
 pub use scan::Scope;
 pub use segment::{LocalState, ObjectSpan, RemoteState, Segment};

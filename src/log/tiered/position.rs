@@ -5,6 +5,16 @@ use super::super::index::{
 };
 use crate::model::Offset;
 
+/// Where a batch may lie: the one that holds the offset is that of `before` or `next`, or lies
+/// between them, and ends where the one of `behind` begins at the latest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    /// The last batch that ends at or before the offset.
+    pub(super) before: Option<OffsetEntry>,
+    pub(super) next: Option<OffsetEntry>,
+    pub(super) behind: Option<OffsetEntry>,
+}
+
 /// The offset index of a segment with that base; bytes after the last whole entry are not read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Offsets<'a> {
@@ -21,12 +31,15 @@ impl<'a> Offsets<'a> {
         Some(read_offset_entry(self.base, *self.entries.get(at)?))
     }
 
-    /// The last batch that ends at or before `offset`, and the one of the next entry: the batch
-    /// that holds `offset` is the first, the second, or lies between them.
-    pub(super) fn around(&self, offset: Offset) -> (Option<OffsetEntry>, Option<OffsetEntry>) {
+    /// The batches around `offset` that have entries.
+    pub(super) fn around(&self, offset: Offset) -> Around {
         let read = |bytes: &[u8; OFFSET_ENTRY_LEN]| read_offset_entry(self.base, *bytes);
         let after = self.entries.partition_point(|bytes| read(bytes).last_offset <= offset);
-        (after.checked_sub(1).and_then(|at| self.get(at)), self.get(after))
+        Around {
+            before: after.checked_sub(1).and_then(|at| self.get(at)),
+            next: self.get(after),
+            behind: self.get(after + 1),
+        }
     }
 
     /// The last batch that begins at or before `position`.

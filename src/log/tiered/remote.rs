@@ -2,9 +2,9 @@
 
 use std::io;
 
-use icecore_tiering::{IndexBundle, ManifestError, Segment};
+use icecore_tiering::{IndexBundle, ManifestError, Segment, Wanted};
 
-use super::position::{Offsets, first_candidate};
+use super::position::{Around, Offsets, first_candidate};
 use super::window::Window;
 use super::{Tier, off_thread};
 use crate::log::error::ReadError;
@@ -40,6 +40,23 @@ struct Span {
     end: u64,
 }
 
+/// What is asked of a segment: whole batches from the one that holds `from` on.
+#[derive(Clone, Copy)]
+struct Ask {
+    from: Offset,
+    max_bytes: u64,
+    min_one: bool,
+}
+
+/// Where to look for the first batch: from `start` on; the whole batch ends before `enough`, and an
+/// earlier look may have to begin at `look_from`.
+#[derive(Clone, Copy)]
+struct Place {
+    start: u64,
+    enough: u64,
+    look_from: u64,
+}
+
 impl Tier {
     /// Whole batches of `segment` from the one that holds `from` (or the next one) on.
     pub(super) async fn read(
@@ -51,67 +68,68 @@ impl Tier {
     ) -> Result<Vec<FileSlice>, ReadError> {
         let bundle = self.tiering.index(segment).await?;
         let offsets = Offsets::new(segment.object.base, &bundle.offset_index);
-        let from = from.max(segment.base);
-        let (before, next) = offsets.around(from);
+        let ask = Ask { from: from.max(segment.base), max_bytes: max_bytes as u64, min_one };
+        let Around { before, next, behind } = offsets.around(ask.from);
+        let look_from = before.map_or(0, |entry| entry.position);
+        let enough = behind.map_or(segment.size, |entry| entry.position);
         // A reader in sequence left off at an indexed batch: it is the next entry's.
         let starts = [next, before].into_iter().flatten().map(|entry| entry.position);
         for start in starts.chain([0]) {
-            if let Some(slices) =
-                self.read_at(segment, &bundle, start, from, max_bytes, min_one).await?
-            {
+            let place = Place { start, enough, look_from: look_from.min(start) };
+            if let Some(slices) = self.read_at(segment, &bundle, place, ask).await? {
                 return Ok(slices);
             }
         }
         Ok(Vec::new())
     }
 
-    /// The same, looking from `start` on; `None` when the batch lies before it.
+    /// The same, looking at one place; `None` when the batch lies before it.
     async fn read_at(
         &self,
         segment: &Segment,
         bundle: &IndexBundle,
-        start: u64,
-        from: Offset,
-        max_bytes: usize,
-        min_one: bool,
+        place: Place,
+        ask: Ask,
     ) -> Result<Option<Vec<FileSlice>>, ReadError> {
-        let mut until = (start + max_bytes as u64 + LOOK_BYTES).min(segment.size);
+        let Place { start, look_from, .. } = place;
+        let until = (start + ask.max_bytes + LOOK_BYTES).min(segment.size);
+        // A sparse index tells little: then the batches themselves say how far they go.
+        let mut enough = place.enough.max(start + 1).min(until);
+        let mut had = start;
         loop {
-            let window = Window::new(start, self.tiering.read(segment, start..until).await?);
-            let looked =
-                self.look(segment, bundle, window.clone(), start, from, max_bytes, min_one).await?;
-            match looked {
+            let wanted = Wanted { range: start..until.max(enough), enough, look_from };
+            let window = Window::new(start, self.tiering.read(segment, wanted).await?);
+            let end = window.end();
+            match self.look(segment, bundle, window.clone(), start, ask).await? {
                 Look::Found(Some(span)) => return Ok(Some(window.cut(span.start, span.end))),
                 Look::Found(None) => return Ok(None),
                 Look::Nothing => return Ok(Some(Vec::new())),
-                Look::NeedsUntil(further) => until = progress(window.end(), further, segment)?,
+                Look::NeedsUntil(further) => enough = progress(had, end, further, segment)?,
             }
+            had = end;
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     async fn look(
         &self,
         segment: &Segment,
         bundle: &IndexBundle,
         window: Window,
         start: u64,
-        from: Offset,
-        max_bytes: usize,
-        min_one: bool,
+        ask: Ask,
     ) -> Result<Look<Option<Span>>, ReadError> {
         let (base, size) = (segment.object.base, segment.size);
         let cut_end = segment.is_cut().then_some(segment.end);
         let index = bundle.offset_index.clone();
         let looked = off_thread(move || {
             let offsets = Offsets::new(base, &index);
-            let first = match first_batch(&window, start, from, size)? {
+            let first = match first_batch(&window, start, ask.from, size)? {
                 Look::Found(Some(position)) => position,
                 Look::Found(None) => return Ok(Look::Found(None)),
                 Look::Nothing => return Ok(Look::Nothing),
                 Look::NeedsUntil(until) => return Ok(Look::NeedsUntil(until)),
             };
-            span(&window, &offsets, first, max_bytes as u64, min_one, size, cut_end)
+            span(&window, &offsets, first, ask, size, cut_end)
         });
         looked.await?.map_err(ReadError::Io)
     }
@@ -149,29 +167,44 @@ impl Tier {
         let bundle = self.tiering.index(segment).await?;
         let base = segment.object.base;
         let from = first_candidate(base, &bundle.time_index, timestamp_ms).max(start);
-        let (before, _) = Offsets::new(base, &bundle.offset_index).around(from);
-        let mut position = before.map_or(0, |entry| entry.position);
-        let mut until = position;
+        let around = Offsets::new(base, &bundle.offset_index).around(from);
+        let mut position = around.before.map_or(0, |entry| entry.position);
+        let (mut until, mut had) = (position, position);
         loop {
             until = (position + SEARCH_BYTES).max(until).min(segment.size);
             let window = Window::new(position, self.tiering.read(segment, position..until).await?);
             let (end, size) = (window.end(), segment.size);
             let search = move || search_time(&window, position, from, timestamp_ms, size);
-            match off_thread(search).await?? {
+            had = match off_thread(search).await?? {
                 Look::Found((found, _)) if found.is_some() => return Ok(found),
-                Look::Found((_, reached)) if reached > position => position = reached,
+                Look::Found((_, reached)) if reached > position => {
+                    position = reached;
+                    reached
+                }
                 Look::Found(_) | Look::Nothing => return Ok(None),
-                Look::NeedsUntil(further) => until = progress(end, further, segment)?,
-            }
+                Look::NeedsUntil(further) => {
+                    until = progress(had, end, further, segment)?;
+                    end
+                }
+            };
         }
     }
 }
 
-/// A read must bring more than the one before it, or the segment is not what its name says.
-fn progress(had: u64, needed: u64, segment: &Segment) -> Result<u64, ReadError> {
-    if needed > segment.size || needed <= had {
-        let what = format!("the remote segment at offset {} holds a batch that lies", segment.base);
+/// How far the next look must reach, which is further than the last one did. A read must bring more
+/// than the one before it, or the segment is not what its name says.
+fn progress(had: u64, end: u64, needed: u64, segment: &Segment) -> Result<u64, ReadError> {
+    let base = segment.base;
+    if needed > segment.size || needed <= end {
+        let what = format!("the remote segment at offset {base} holds a batch that lies");
         return Err(ReadError::Io(io::Error::new(io::ErrorKind::InvalidData, what)));
+    }
+    if end <= had {
+        let what = format!(
+            "a batch of the remote segment at offset {base} is larger than half of the read cache: \
+             raise cache.bytes"
+        );
+        return Err(ReadError::Io(io::Error::new(io::ErrorKind::OutOfMemory, what)));
     }
     Ok(needed)
 }
@@ -218,11 +251,11 @@ fn span(
     window: &Window,
     offsets: &Offsets<'_>,
     first: u64,
-    max_bytes: u64,
-    min_one: bool,
+    ask: Ask,
     size: u64,
     cut_end: Option<Offset>,
 ) -> io::Result<Look<Option<Span>>> {
+    let Ask { max_bytes, min_one, .. } = ask;
     let wanted = first.saturating_add(max_bytes).min(size).min(window.end());
     let mut end = match offsets.floor_position(wanted) {
         _ if wanted == size => size,

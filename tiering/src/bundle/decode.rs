@@ -1,11 +1,13 @@
 //! Reads an `.index` object, believing nothing: every length is checked against the bytes that are
 //! there before it is used.
 
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes};
 
 use super::{
-    BundleHeader, HEADER_BYTES_MAX, IndexBundle, MAGIC, PART_ENTRY_BYTES, PREAMBLE_BYTES, PartKind,
-    VERSION,
+    BlockChecks, BundleHeader, CHECKSUM_BLOCK_BYTES, HEADER_BYTES_MAX, IndexBundle, MAGIC,
+    PART_ENTRY_BYTES, PREAMBLE_BYTES, PartKind, VERSION,
 };
 use crate::checksum::crc32c;
 use crate::ids::{LeaderEpoch, Offset, SegmentId, TopicId};
@@ -66,8 +68,8 @@ pub(super) fn bundle(bytes: Bytes) -> Result<IndexBundle, BundleError> {
         let entry = table.iter().find(|entry| entry.kind == kind);
         slice_part(&bytes, entry.ok_or(BundleError::PartMissing(kind))?)
     };
-    let block_checksums = part(PartKind::BlockChecksums)?;
-    if block_checksums.len() as u64 != header.size.div_ceil(u64::from(checksum_block)) * 4 {
+    let sums = part(PartKind::BlockChecksums)?;
+    if sums.len() as u64 != header.size.div_ceil(u64::from(checksum_block)) * 4 {
         return Err(BundleError::Field("number of block checksums"));
     }
     Ok(IndexBundle {
@@ -76,9 +78,8 @@ pub(super) fn bundle(bytes: Bytes) -> Result<IndexBundle, BundleError> {
         txn_index: part(PartKind::TxnIndex)?,
         producer_snapshot: part(PartKind::ProducerSnapshot)?,
         leader_epochs: part(PartKind::LeaderEpochs)?,
+        checks: Arc::new(BlockChecks::new(header.size, checksum_block, &sums)),
         header,
-        checksum_block,
-        block_checksums,
     })
 }
 
@@ -112,7 +113,8 @@ fn decode_header(bytes: &[u8]) -> Result<Decoded, BundleError> {
     let sealed_ms = i64_of(&mut fields)?;
     let segment_id = SegmentId::from_bytes(take(&mut fields)?);
     let checksum_block = u32_of(&mut fields)?;
-    if checksum_block == 0 {
+    // Larger or odd blocks could not be checked as they come in.
+    if checksum_block == 0 || !CHECKSUM_BLOCK_BYTES.is_multiple_of(checksum_block) {
         return Err(BundleError::Field("checksum block"));
     }
     let topic = topic(&mut fields)?;

@@ -16,11 +16,15 @@
 //! reader skips part kinds that it does not know, so that a newer writer can add one; the version
 //! changes only when an old reader must not read on.
 
+mod block_checks;
 mod decode;
 mod encode;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+pub(crate) use block_checks::BlockChecks;
 pub use decode::BundleError;
 pub(crate) use encode::encode;
 
@@ -137,8 +141,7 @@ pub struct IndexBundle {
     pub producer_snapshot: Bytes,
     /// The leader-epoch checkpoint up to the end of the segment.
     pub leader_epochs: Bytes,
-    checksum_block: u32,
-    block_checksums: Bytes,
+    checks: Arc<BlockChecks>,
 }
 
 impl IndexBundle {
@@ -150,25 +153,9 @@ impl IndexBundle {
         decode::bundle(bytes)
     }
 
-    /// The length of the blocks that [`Self::block_is_right`] checks.
-    pub(crate) fn checksum_block(&self) -> u64 {
-        u64::from(self.checksum_block)
-    }
-
-    /// How many blocks the log has.
-    pub(crate) fn blocks(&self) -> u64 {
-        self.header.size.div_ceil(self.checksum_block())
-    }
-
-    /// Whether `bytes` are block number `block` of the log, whole.
-    pub(crate) fn block_is_right(&self, block: u64, bytes: &[u8]) -> bool {
-        let Some(at) = usize::try_from(block).ok().and_then(|block| block.checked_mul(4)) else {
-            return false;
-        };
-        let Some(stored) = self.block_checksums.get(at..at + 4) else { return false };
-        let start = block * self.checksum_block();
-        let length = self.checksum_block().min(self.header.size.saturating_sub(start));
-        bytes.len() as u64 == length && stored == crate::checksum::crc32c(bytes).to_be_bytes()
+    /// What the blocks of the log are checked by.
+    pub(crate) fn checks(&self) -> &Arc<BlockChecks> {
+        &self.checks
     }
 
     /// Roughly what the bundle holds in memory.
@@ -179,10 +166,11 @@ impl IndexBundle {
             &self.txn_index,
             &self.producer_snapshot,
             &self.leader_epochs,
-            &self.block_checksums,
         ];
         let epochs = self.header.epochs.len() * size_of::<(LeaderEpoch, Offset)>();
-        512 + epochs + self.header.topic.len() + parts.iter().map(|part| part.len()).sum::<usize>()
+        let parts: usize = parts.iter().map(|part| part.len()).sum();
+        // The checksums twice: they also stand in the buffer that the parts are slices of.
+        512 + epochs + self.header.topic.len() + parts + 2 * self.checks.weight()
     }
 }
 

@@ -44,12 +44,12 @@ fn a_bundle_reads_back_and_its_header_alone_too() {
     assert_eq!(read.header, written);
     assert_eq!(read.offset_index, parts.offset_index);
     assert_eq!(read.leader_epochs, parts.leader_epochs);
-    assert_eq!(read.blocks(), 3);
-    assert!(read.block_is_right(0, &log[..65_536]));
-    assert!(read.block_is_right(2, &log[131_072..]));
-    assert!(!read.block_is_right(2, &log[131_073..]), "a short block");
-    assert!(!read.block_is_right(3, &[]), "a block past the end");
-    assert!(!read.block_is_right(0, &[4; 65_536]), "wrong bytes");
+    assert_eq!(read.checks().blocks(), 3);
+    assert!(read.checks().is_right(0, &log[..65_536]));
+    assert!(read.checks().is_right(2, &log[131_072..]));
+    assert!(!read.checks().is_right(2, &log[131_073..]), "a short block");
+    assert!(!read.checks().is_right(3, &[]), "a block past the end");
+    assert!(!read.checks().is_right(0, &[4; 65_536]), "wrong bytes");
     assert_eq!(super::header(&bytes[..bytes.len() - 10]), Ok(written));
 }
 

@@ -38,25 +38,34 @@ pub(super) enum Job {
 }
 
 /// Ends its threads when it is dropped, after what is queued.
-pub(super) struct Lanes(Vec<mpsc::Sender<Job>>);
+pub(super) struct Lanes {
+    lanes: Vec<mpsc::Sender<Job>>,
+    time_is_virtual: bool,
+}
 
 impl Lanes {
     pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
         let lanes: io::Result<_> = (0..LANES).map(|n| start_lane(shared, n)).collect();
-        lanes.map(Self)
+        Ok(Self { lanes: lanes?, time_is_virtual: shared.time_is_virtual() })
     }
 
     /// Queues a job and waits for its answer.
     ///
     /// # Errors
     /// When the disk does not get to it in time. The job is still done some day.
-    pub(super) async fn run<T>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         slot: u32,
         job: Job,
         answer: oneshot::Receiver<T>,
     ) -> io::Result<T> {
         let done = async {
+            if self.time_is_virtual {
+                // Virtual time stands still as long as a task of the blocking pool runs.
+                let answer = tokio::task::spawn_blocking(|| answer.blocking_recv());
+                self.lane(slot).send(job).await.map_err(|_| stopped())?;
+                return answer.await.map_err(|_| stopped())?.map_err(|_| stopped());
+            }
             self.lane(slot).send(job).await.map_err(|_| stopped())?;
             answer.await.map_err(|_| stopped())
         };
@@ -70,7 +79,7 @@ impl Lanes {
     }
 
     fn lane(&self, slot: u32) -> &mpsc::Sender<Job> {
-        &self.0[(slot % LANES) as usize]
+        &self.lanes[(slot % LANES) as usize]
     }
 }
 

@@ -127,6 +127,17 @@ impl Cache {
         self.shared.slots.lock().count()
     }
 
+    /// How many chunks have room that are new, or that nobody came back for: what is protected from
+    /// them does not give way.
+    pub(crate) fn fresh_slots(&self) -> u32 {
+        self.shared.slots.lock().fresh()
+    }
+
+    /// Whether a chunk is here. It counts as no use.
+    pub(crate) fn has(&self, key: &ChunkKey) -> bool {
+        self.shared.slots.lock().has(key)
+    }
+
     /// The bytes of all chunks that can be found.
     pub(crate) fn held_bytes(&self) -> u64 {
         self.shared.slots.lock().held_bytes()

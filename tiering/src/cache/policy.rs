@@ -196,6 +196,11 @@ impl Policy {
         self.restage(slot, Stage::Forgotten);
     }
 
+    /// Slots that hold protected chunks.
+    pub(super) fn protected(&self) -> u32 {
+        self.protected_count
+    }
+
     /// The class of the chunk in a slot, if one is in it.
     pub(super) fn class(&self, slot: u32) -> Option<Class> {
         match self.slots[slot as usize].stage {

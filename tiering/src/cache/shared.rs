@@ -36,6 +36,10 @@ impl Shared {
         u32::try_from(ms / 1000).unwrap_or(u32::MAX)
     }
 
+    pub(super) fn time_is_virtual(&self) -> bool {
+        self.clock.is_virtual()
+    }
+
     pub(super) fn reached(&self, step: Step) -> io::Result<()> {
         self.steps.reached(step).map_err(io::Error::other)
     }

@@ -57,6 +57,15 @@ impl Slots {
         self.kept.len() as u32
     }
 
+    /// Those that no protected chunk has.
+    pub(super) fn fresh(&self) -> u32 {
+        self.count() - self.policy.protected()
+    }
+
+    pub(super) fn has(&self, key: &ChunkKey) -> bool {
+        self.find(key).is_some()
+    }
+
     /// The length of all chunks that can be found.
     pub(super) fn held_bytes(&self) -> u64 {
         self.held_bytes

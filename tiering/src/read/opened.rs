@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::bundle::IndexBundle;
+use crate::bundle::BlockChecks;
 use crate::store::WrongBytes;
 
 /// One object that is open.
@@ -34,13 +34,13 @@ impl From<io::Error> for OpenedError {
 }
 
 impl OpenedObject {
-    pub(super) fn open(path: &Path, index: &IndexBundle) -> Result<Self, OpenedError> {
+    pub(super) fn open(path: &Path, checks: &BlockChecks) -> Result<Self, OpenedError> {
         let file = File::open(path)?;
-        let (expected, received) = (index.header.size, file.metadata()?.len());
+        let (expected, received) = (checks.size(), file.metadata()?.len());
         if received != expected {
             return Err(OpenedError::Wrong(WrongBytes::Length { expected, received }));
         }
-        let blocks = usize::try_from(index.blocks()).unwrap_or(usize::MAX);
+        let blocks = usize::try_from(checks.blocks()).unwrap_or(usize::MAX);
         Ok(Self { file: Arc::new(file), verified: Mutex::new(vec![false; blocks]) })
     }
 
@@ -51,10 +51,10 @@ impl OpenedObject {
     /// Reads and checks the blocks of `range` that were not checked yet. Blocks.
     pub(super) fn verify(
         &self,
-        index: &IndexBundle,
+        checks: &BlockChecks,
         range: &Range<u64>,
     ) -> Result<(), OpenedError> {
-        let block_bytes = index.checksum_block();
+        let block_bytes = checks.block_bytes();
         let blocks = range.start / block_bytes..range.end.div_ceil(block_bytes);
         let mut bytes = vec![0; usize::try_from(block_bytes).unwrap_or(0)];
         for block in blocks {
@@ -63,10 +63,10 @@ impl OpenedObject {
                 continue;
             }
             let position = block * block_bytes;
-            let length = block_bytes.min(index.header.size - position);
+            let length = block_bytes.min(checks.size() - position);
             let bytes = &mut bytes[..usize::try_from(length).unwrap_or(0)];
             self.file.read_exact_at(bytes, position)?;
-            if !index.block_is_right(block, bytes) {
+            if !checks.is_right(block, bytes) {
                 return Err(OpenedError::Wrong(WrongBytes::Checksum { position }));
             }
             if let Some(verified) = self.verified.lock().get_mut(slot) {

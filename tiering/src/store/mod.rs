@@ -12,6 +12,7 @@
 //! Invariant: no call outlives its deadline by more than a scheduling delay, and no list by itself
 //! proves that something is absent (a proxy's log-in page answers 200 and lists nothing).
 
+mod body;
 mod check;
 mod credentials;
 mod error;

@@ -34,8 +34,8 @@ use crate::store::{Store, StoreReport};
 pub struct Tiering {
     pub(crate) config: TieringConfig,
     pub(crate) store: Arc<Store>,
-    pub(crate) layout: Layout,
-    pub(crate) manifest: Manifest,
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) manifest: Arc<Manifest>,
     pub(crate) clock: Arc<dyn Clock>,
     /// None for a store that is read in place.
     pub(crate) cache: Option<Arc<Cache>>,

@@ -133,9 +133,11 @@ impl Tiering {
         let report = report.map_err(|error| check_failed(url, &store, error))?;
         let manifest = open_manifest(&config, Arc::clone(&clock)).await?;
         let complete = meet(&config, &store, &layout, &manifest).await?;
-        let store = Arc::new(store);
+        let (store, layout, manifest) = (Arc::new(store), Arc::new(layout), Arc::new(manifest));
         let cache = open_cache(&config, &store, Arc::clone(&clock)).await?;
-        let reader = Reader::open(&config, Arc::clone(&store), cache.clone());
+        let (its_manifest, its_layout) = (Arc::clone(&manifest), Arc::clone(&layout));
+        let its_store = Arc::clone(&store);
+        let reader = Reader::open(&config, its_store, its_manifest, its_layout, cache.clone());
         Ok(Arc::new(Self {
             store,
             layout,

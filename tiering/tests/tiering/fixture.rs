@@ -31,6 +31,10 @@ impl Clock for TestClock {
     fn now_ms(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
     }
+
+    fn is_virtual(&self) -> bool {
+        true
+    }
 }
 
 /// A folder for manifest, cache and log files, and the settings that go with it.
@@ -61,7 +65,6 @@ impl Fixture {
         let cache = folder.path().join("cache");
         let mut config = TieringConfig::new(store, "cluster-1", manifest, cache);
         config.prefix = "a/prefix".into();
-        config.chunk_bytes = 256 << 10;
         config.cache_bytes = 4 << 20;
         config.part_bytes = 5 << 20;
         Self { folder, config, clock: TestClock::new(), shared: None }

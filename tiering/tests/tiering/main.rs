@@ -15,6 +15,10 @@ mod reads;
 #[cfg(test)]
 mod rebuild;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod shaped;
+#[cfg(test)]
 mod stores;
 
 use std::sync::Arc;

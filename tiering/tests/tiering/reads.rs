@@ -8,11 +8,14 @@ use icecore_tiering::{Offset, ReadError};
 use crate::bad_store::{BadStore, Call, Fault};
 use crate::fixture::{bytes_of, key, read_log};
 
+/// What the cache keeps as one.
+const CHUNK: u64 = 256 << 10;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_readers_of_one_chunk_cost_one_request() {
     let store = BadStore::new();
     let mut fixture = store.fixture();
-    fixture.config.read_ahead_chunks = 0;
+    fixture.config.read_ahead_bytes_max = 0;
     let tiering = fixture.open().await;
     let made = fixture.make(&key("t", 0), 0, 9, 700_000);
     let segment = made.upload(&tiering).await;
@@ -42,14 +45,14 @@ async fn a_sequential_replay_downloads_each_byte_once() {
     assert!(read_log(&tiering, &segment).await == made.log);
     let after = tiering.counters();
     assert_eq!(after.fetched_bytes - before.fetched_bytes, 3_000_000);
-    assert_eq!(after.gets - before.gets, 12, "one request a chunk");
+    assert!(after.gets - before.gets <= 5, "{} requests", after.gets - before.gets);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_smaller_than_the_log_serves_all_of_it_and_stays_within_its_file() {
     let store = BadStore::new();
     let mut fixture = store.fixture();
-    fixture.config.cache_bytes = 4 * fixture.config.chunk_bytes;
+    fixture.config.cache_bytes = 4 * CHUNK;
     let tiering = fixture.open().await;
     let made = fixture.make(&key("t", 0), 0, 9, 5_000_000);
     let segment = made.upload(&tiering).await;
@@ -60,14 +63,14 @@ async fn a_cache_smaller_than_the_log_serves_all_of_it_and_stays_within_its_file
     assert_eq!(std::fs::metadata(slab).unwrap().len(), fixture.config.cache_bytes);
     let cut = tiering.read(&segment, 0..segment.size).await.unwrap();
     let given: u64 = cut.iter().map(|slice| slice.len).sum();
-    assert_eq!(given, 2 * fixture.config.chunk_bytes, "a read takes half of the slots at most");
+    assert_eq!(given, 2 * CHUNK, "a read takes half of the slots at most");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slice_that_is_held_keeps_its_bytes_while_the_cache_turns_over() {
     let store = BadStore::new();
     let mut fixture = store.fixture();
-    fixture.config.cache_bytes = 4 * fixture.config.chunk_bytes;
+    fixture.config.cache_bytes = 4 * CHUNK;
     let tiering = fixture.open().await;
     let made = fixture.make(&key("t", 0), 0, 9, 5_000_000);
     let segment = made.upload(&tiering).await;
@@ -80,7 +83,7 @@ async fn a_slice_that_is_held_keeps_its_bytes_while_the_cache_turns_over() {
 async fn a_reader_that_gives_up_leaves_the_download_to_the_next_one() {
     let store = BadStore::new();
     let mut fixture = store.fixture();
-    fixture.config.read_ahead_chunks = 0;
+    fixture.config.read_ahead_bytes_max = 0;
     let tiering = fixture.open().await;
     let made = fixture.make(&key("t", 0), 0, 9, 200_000);
     let segment = made.upload(&tiering).await;
@@ -149,7 +152,7 @@ async fn a_cache_that_was_damaged_between_two_runs_costs_a_download() {
     drop(tiering);
     let slab = fixture.config.cache_dir.join("slab-0000");
     let file = std::fs::File::options().write(true).open(slab).unwrap();
-    file.write_all_at(&[0xff; 4096], 5 * fixture.config.chunk_bytes).unwrap();
+    file.write_all_at(&[0xff; 4096], 5 * CHUNK).unwrap();
     let tiering = fixture.open().await;
     assert!(read_log(&tiering, &segment).await == made.log);
     let counted = tiering.counters();
@@ -171,4 +174,27 @@ async fn a_lookup_after_a_change_never_gives_the_row_before_it() {
     assert_eq!(found.local, icecore_tiering::LocalState::Gone);
     tiering.delete_partition(&partition).await.unwrap();
     assert_eq!(tiering.find(&partition, Offset::new(3)).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_that_has_no_room_in_memory_is_fetched_once_all_the_same() {
+    let store = BadStore::new();
+    let mut fixture = store.fixture();
+    fixture.config.cache_bytes = 64 * CHUNK;
+    fixture.config.index_cache_bytes = 1;
+    let tiering = fixture.open().await;
+    let mut segments = Vec::new();
+    for partition in 0..4 {
+        segments.push(fixture.make(&key("t", partition), 0, 9, 1000).upload(&tiering).await);
+    }
+    let gets = tiering.counters().gets;
+    for _ in 0..3 {
+        for segment in &segments {
+            let index = tiering.index(segment).await.unwrap();
+            assert_eq!(index.header.segment_id, segment.segment_id);
+            // Time passes only when nothing is left to do, such as to write the cache.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    assert_eq!(tiering.counters().gets - gets, 4);
 }

@@ -1,0 +1,130 @@
+//! One request to the store for contiguous chunks, streamed into the cache chunk by chunk.
+//!
+//! Each chunk is of use as soon as its bytes are there and right: memory holds one chunk at a time,
+//! whatever the length of the request.
+//!
+//! Invariants: a body that ends early is asked for again from the first chunk that is missing; wrong
+//! bytes are asked for once more, then they are an error that names the object; nothing is asked for
+//! without end, since each further request needs a chunk more than the last one brought.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::ReadError;
+use super::engine::Engine;
+use super::stream::Run;
+use crate::store::{StoreError, WrongBytes};
+
+/// Wrong bytes are fetched this often before they count as damage in the store.
+pub(super) const FETCHES_MAX: usize = 2;
+
+/// Fetches a run, and tells whoever waits for its chunks.
+pub(super) async fn run(engine: Arc<Engine>, run: Run) {
+    let left = run.chunks.clone();
+    let mut download = Download { engine, run, left };
+    if let Err(error) = download.fetch().await {
+        download.fail(error);
+    }
+}
+
+struct Download {
+    engine: Arc<Engine>,
+    run: Run,
+    /// What has not landed.
+    left: Range<u32>,
+}
+
+/// Takes the run off the board, also when the task is stopped or panics.
+impl Drop for Download {
+    fn drop(&mut self) {
+        self.engine.board().lock().ended(&self.run, self.left.clone());
+        self.engine.pump();
+    }
+}
+
+/// Why a chunk did not come.
+enum Failed {
+    Store(StoreError),
+    Here(ReadError),
+}
+
+impl Download {
+    async fn fetch(&mut self) -> Result<(), ReadError> {
+        let mut fruitless = 0;
+        while !self.left.is_empty() {
+            let before = self.left.start;
+            let error = match self.stream().await {
+                Ok(()) => return Ok(()),
+                Err(Failed::Here(error)) => return Err(error),
+                Err(Failed::Store(error)) => error,
+            };
+            let progress = self.left.start > before;
+            fruitless = if progress { 1 } else { fruitless + 1 };
+            let again = match &error {
+                StoreError::WrongBytes { .. } => fruitless < FETCHES_MAX,
+                // The client has tried several times by itself.
+                error => error.may_pass() && progress,
+            };
+            if !again {
+                return Err(ReadError::from_store(error));
+            }
+            let object = &self.run.source.name;
+            tracing::warn!(%object, %error, "fetching again from where it broke");
+        }
+        Ok(())
+    }
+
+    /// One request for what is left.
+    async fn stream(&mut self) -> Result<(), Failed> {
+        let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.run.source));
+        let asked_at = Instant::now();
+        let range = source.bytes(&self.left);
+        let body = engine.store.open_range(&source.name, source.size(), range.clone()).await;
+        let mut body = body.map_err(Failed::Store)?;
+        while !self.left.is_empty() {
+            let chunk = self.left.start;
+            let bytes = source.bytes(&(chunk..chunk + 1));
+            let len = bytes.end - bytes.start;
+            engine.pace.admit(len).await;
+            let taken = body.take(usize::try_from(len).unwrap_or(usize::MAX)).await;
+            let taken = taken.map_err(Failed::Store)?;
+            if let (Some(first_at), true) = (body.first_at(), bytes.start == range.start) {
+                engine.link().lock().first_byte(engine.now(), first_at - asked_at);
+            }
+            if let Some(position) = source.checks.first_wrong(bytes.start, &taken) {
+                engine.store.counters().wrong_bytes.bump();
+                let wrong = WrongBytes::Checksum { position };
+                return Err(Failed::Store(StoreError::wrong_bytes(&source.name, wrong)));
+            }
+            self.keep(chunk, taken).await.map_err(Failed::Here)?;
+            engine.link().lock().received(engine.now(), len);
+        }
+        if let Some(first_at) = body.first_at() {
+            let took = first_at.elapsed();
+            engine.link().lock().body(engine.now(), range.end - range.start, took);
+        }
+        Ok(())
+    }
+
+    async fn keep(&mut self, chunk: u32, bytes: bytes::Bytes) -> Result<(), ReadError> {
+        let key = self.run.source.key(chunk);
+        let slot = self.engine.cache.reserve().await.map_err(|_| ReadError::CacheFull)?;
+        let pin = slot.fill(key, bytes).await.map_err(ReadError::disk)?;
+        self.left.start = chunk + 1;
+        self.engine.land(&key, &Ok(pin));
+        Ok(())
+    }
+
+    /// Who waits for the chunk at fault is told; who waits for one behind it asks again.
+    fn fail(&mut self, error: ReadError) {
+        let (chunk, source) = (self.left.start, &self.run.source);
+        if !self.run.demanded {
+            tracing::debug!(object = %source.name, %error, "a read ahead failed");
+        }
+        let key = source.key(chunk);
+        self.left.start = chunk + 1;
+        self.engine.land(&key, &Err(error));
+    }
+}

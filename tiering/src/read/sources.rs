@@ -1,0 +1,186 @@
+//! Indexes of live segments, and which segment comes after which.
+//!
+//! An index object is fetched whole, once for all who want it, and verified. It is kept in memory as
+//! long as there is room there, and then on the disk.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use object_store::path::Path;
+
+use super::download::FETCHES_MAX;
+use super::flight::Flights;
+use super::recent::Recent;
+use super::shelf::Shelf;
+use super::source::Source;
+use super::{ReadError, describes};
+use crate::bundle::IndexBundle;
+use crate::config::{Pace, TieringConfig};
+use crate::ids::SegmentId;
+use crate::key::{Layout, ObjectPart};
+use crate::manifest::Manifest;
+use crate::segment::{LocalState, Segment};
+use crate::store::{Store, StoreError, WrongBytes};
+
+/// A larger `.index` object is refused: a segment's indexes have a bound of their own.
+const INDEX_BYTES_MAX: u64 = 256 << 20;
+/// So many segments are looked up at a time.
+const NEXT_MAX: usize = 8;
+
+/// Where sources come from.
+pub(super) struct Sources {
+    store: Arc<Store>,
+    manifest: Arc<Manifest>,
+    layout: Arc<Layout>,
+    pace: Arc<dyn Pace>,
+    indexes: Arc<Recent<SegmentId, Arc<IndexBundle>>>,
+    shelf: Option<Shelf>,
+    flights: Flights<SegmentId, Arc<IndexBundle>>,
+}
+
+impl Sources {
+    pub(super) fn new(
+        config: &TieringConfig,
+        store: Arc<Store>,
+        manifest: Arc<Manifest>,
+        layout: Arc<Layout>,
+        shelf: Option<Shelf>,
+    ) -> Self {
+        Self {
+            store,
+            manifest,
+            layout,
+            pace: Arc::clone(&config.fetch_pace),
+            indexes: Arc::new(Recent::new(config.index_cache_bytes)),
+            shelf,
+            flights: Flights::new(),
+        }
+    }
+
+    /// The indexes of a live segment.
+    pub(super) async fn index(&self, segment: &Segment) -> Result<Arc<IndexBundle>, ReadError> {
+        if !segment.is_live() {
+            let (partition, base) = (segment.partition.to_string(), segment.base.get());
+            return Err(ReadError::NotLive { partition, base });
+        }
+        let id = segment.segment_id;
+        if let Some(kept) = self.indexes.get(&id) {
+            self.store.counters().cache_hits.bump();
+            return Ok(kept);
+        }
+        let fetch = || {
+            let fetch = Fetch {
+                store: Arc::clone(&self.store),
+                shelf: self.shelf.clone(),
+                pace: Arc::clone(&self.pace),
+                name: self.layout.object(segment, ObjectPart::Index),
+                segment: segment.clone(),
+            };
+            let indexes = Arc::clone(&self.indexes);
+            async move {
+                let bundle = Arc::new(fetch.run().await?);
+                indexes.put(id, Arc::clone(&bundle), bundle.weight());
+                Ok(bundle)
+            }
+        };
+        self.flights.join(&id, || self.indexes.get(&id), fetch).land().await
+    }
+
+    /// The log object of a live segment.
+    pub(super) fn source(&self, segment: &Segment, index: &IndexBundle) -> Source {
+        Source::new(segment, self.layout.object(segment, ObjectPart::Log), index)
+    }
+
+    /// What a reader who comes to the end of `last` reads next, in order, up to about `bytes`.
+    /// Nothing is an answer as well: then the reader asks when it gets there.
+    pub(super) async fn after(&self, last: &Source, bytes: u64) -> Vec<Arc<Source>> {
+        let (mut segments, mut base, mut sum) = (Vec::new(), last.base, 0);
+        while segments.len() < NEXT_MAX && sum <= bytes {
+            match self.manifest.next_after(&last.partition, base).await {
+                Ok(Some(next)) if is_read_here(&next) => {
+                    (base, sum) = (next.base, sum + next.size);
+                    segments.push(next);
+                }
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::debug!(partition = %last.partition, %error, "no look ahead");
+                    break;
+                }
+            }
+        }
+        let indexes = join_all(segments.iter().map(|segment| self.index(segment))).await;
+        let known = segments.iter().zip(indexes).map_while(|(segment, index)| match index {
+            Ok(index) => Some(Arc::new(self.source(segment, &index))),
+            Err(error) => {
+                tracing::debug!(partition = %segment.partition, %error, "no look ahead");
+                None
+            }
+        });
+        known.collect()
+    }
+
+    /// Lets go of what is kept of a segment whose objects are deleted.
+    pub(super) fn forget(&self, segment: SegmentId) {
+        self.indexes.remove(&segment);
+    }
+}
+
+/// Whether a reader who comes from the segment before reads this one from its first byte, in the
+/// store: what is on this disk as well is read there, and of a segment that another leader's
+/// overlaps some bytes are skipped.
+fn is_read_here(segment: &Segment) -> bool {
+    segment.local == LocalState::Gone && segment.object.base == segment.base
+}
+
+/// One index that is not in memory.
+struct Fetch {
+    store: Arc<Store>,
+    shelf: Option<Shelf>,
+    pace: Arc<dyn Pace>,
+    name: Path,
+    segment: Segment,
+}
+
+impl Fetch {
+    async fn run(self) -> Result<IndexBundle, ReadError> {
+        if let Some(found) = self.on_shelf().await {
+            self.store.counters().cache_hits.bump();
+            return Ok(found);
+        }
+        self.store.counters().cache_misses.bump();
+        let mut fetches = 0;
+        loop {
+            fetches += 1;
+            match self.download().await {
+                Err(error @ StoreError::WrongBytes { .. }) if fetches < FETCHES_MAX => {
+                    tracing::warn!(object = %self.name, %error, "fetching again");
+                }
+                fetched => return fetched.map_err(ReadError::from_store),
+            }
+        }
+    }
+
+    async fn on_shelf(&self) -> Option<IndexBundle> {
+        let bytes = self.shelf.as_ref()?.load(self.segment.segment_id).await?;
+        let bundle = IndexBundle::decode(bytes).ok()?;
+        describes(&bundle.header, &self.segment).then_some(bundle)
+    }
+
+    async fn download(&self) -> Result<IndexBundle, StoreError> {
+        let bytes = self.store.get_whole(&self.name, INDEX_BYTES_MAX).await?;
+        // Its length was not known before: it counts afterwards.
+        self.pace.admit(bytes.len() as u64).await;
+        let wrong = match IndexBundle::decode(bytes.clone()) {
+            Ok(bundle) if describes(&bundle.header, &self.segment) => {
+                if let Some(shelf) = self.shelf.clone() {
+                    tokio::spawn(shelf.keep(self.segment.segment_id, bytes));
+                }
+                return Ok(bundle);
+            }
+            Ok(_) => WrongBytes::OtherSegment,
+            Err(error) => WrongBytes::Bundle(error),
+        };
+        self.store.counters().wrong_bytes.bump();
+        Err(StoreError::wrong_bytes(&self.name, wrong))
+    }
+}
