@@ -21,6 +21,7 @@ mod http_port {
     #[derive(Default)]
     struct Broker {
         missing: Mutex<Option<String>>,
+        remarks: Vec<String>,
         hangs: bool,
         broken: bool,
     }
@@ -44,6 +45,10 @@ mod http_port {
     impl Observed for Broker {
         fn ready(&self) -> Result<(), String> {
             self.missing.lock().clone().map_or(Ok(()), Err)
+        }
+
+        fn remarks(&self) -> Vec<String> {
+            self.remarks.clone()
         }
 
         fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>> {
@@ -104,6 +109,15 @@ mod http_port {
         assert!(text.ends_with("not ready: recovering 3 of 2000 partitions\n"), "{text}");
         assert_eq!(server.get("/livez").await.0, 200);
         assert_eq!(server.get("/other").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn what_is_amiss_stands_below_ready_and_does_not_make_the_broker_unready() {
+        let remarks = vec!["the object store is left alone".to_owned()];
+        let server = start(Broker { remarks, ..Broker::default() }, Limits::default()).await;
+        let (status, text) = server.get("/readyz").await;
+        assert_eq!(status, 200);
+        assert!(text.ends_with("\r\n\r\nready\nthe object store is left alone\n"), "{text}");
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::future::BoxFuture;
-use icecore_tiering::Bounds;
+use icecore_tiering::{Bounds, StoreState};
 use parking_lot::Mutex;
 
 use crate::http::{ObserveError, Observed, PartitionStatus, TierStatus};
@@ -51,6 +51,19 @@ impl Observer {
 impl Observed for Observer {
     fn ready(&self) -> Result<(), String> {
         self.replicas().map(drop)
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let replicas = self.replicas().ok();
+        let state = replicas.and_then(|replicas| Some(replicas.tiering()?.store_state()));
+        match state {
+            Some(StoreState::LeftAlone { since, held_back, error, .. }) => vec![format!(
+                "the object store has failed for {} s and is left alone, {held_back} calls were not \
+                 made: {error}",
+                since.as_secs()
+            )],
+            Some(StoreState::Answering) | None => Vec::new(),
+        }
     }
 
     fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>> {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_tiering::CounterValues;
+use icecore_tiering::{CounterValues, StoreState};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::metrics::{Metrics, TieringMetrics};
+use crate::metrics::{Metrics, StoreFailure, TieringMetrics};
 use crate::replica::Replicas;
 
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -32,6 +32,8 @@ pub(super) fn start(
             count(&metrics.tiering, &before, &now);
             let held = i64::try_from(tiering.cache_held_bytes()).unwrap_or(i64::MAX);
             metrics.tiering.cache_bytes.set(held);
+            let left_alone = tiering.store_state() != StoreState::Answering;
+            metrics.tiering.store_is_left_alone.set(left_alone.into());
             lag(&metrics.tiering, &replicas);
             before = now;
         }
@@ -50,6 +52,18 @@ fn count(metrics: &TieringMetrics, before: &CounterValues, now: &CounterValues) 
     metrics.cache_fills.inc_by(now.chunk_fills - before.chunk_fills);
     metrics.cache_evictions.inc_by(now.chunk_evictions - before.chunk_evictions);
     metrics.cache_wrong_chunks.inc_by(now.wrong_chunks - before.wrong_chunks);
+    metrics.store_throttled.inc_by(now.throttled - before.throttled);
+    metrics.store_left_alone.inc_by(now.left_alone - before.left_alone);
+    metrics.store_held_back.inc_by(now.held_back - before.held_back);
+    for (kind, count) in [
+        (StoreFailure::Busy, now.busy - before.busy),
+        (StoreFailure::TimedOut, now.timeouts - before.timeouts),
+        (StoreFailure::Denied, now.denied - before.denied),
+        (StoreFailure::Refused, now.refused - before.refused),
+        (StoreFailure::WrongBytes, now.wrong_bytes - before.wrong_bytes),
+    ] {
+        metrics.store_failures(kind).inc_by(count);
+    }
 }
 
 /// Sealed segments that wait for their upload.

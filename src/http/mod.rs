@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/metrics` | OpenMetrics text, for Prometheus |
 //! | `/livez` | 200 as long as the process answers at all |
-//! | `/readyz` | 200, or 503 and the reason |
+//! | `/readyz` | 200 and what is amiss all the same, or 503 and the reason |
 //! | `/v1/partitions` | a JSON array of [`PartitionStatus`] |
 //!
 //! Neither many clients nor slow ones cost the broker more than [`Limits`] says.

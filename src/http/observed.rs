@@ -13,6 +13,9 @@ pub trait Observed: Send + Sync + 'static {
     /// The reason why not.
     fn ready(&self) -> Result<(), String>;
 
+    /// What is amiss although clients are served: a line for each.
+    fn remarks(&self) -> Vec<String>;
+
     /// All partitions of this broker, by topic and number. Must not block the thread.
     fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>>;
 }

@@ -67,7 +67,10 @@ async fn page(State(metrics): State<Arc<Metrics>>) -> Response {
 
 async fn ready<O: Observed>(State(observed): State<Arc<O>>) -> Response {
     match observed.ready() {
-        Ok(()) => "ready\n".into_response(),
+        Ok(()) => {
+            let lines = std::iter::once("ready".to_owned()).chain(observed.remarks());
+            lines.map(|line| line + "\n").collect::<String>().into_response()
+        }
         Err(reason) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response()
         }

@@ -39,7 +39,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 pub use requests::{ApiMetrics, RequestMetrics};
 pub use sockets::SocketMetrics;
-pub use tiering::{StoreOperation, TieringMetrics};
+pub use tiering::{StoreFailure, StoreOperation, TieringMetrics};
 pub use topics::{TopicHandle, TopicMetrics};
 
 /// Everything that one process counts.

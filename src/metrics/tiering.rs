@@ -51,8 +51,50 @@ pub struct TieringMetrics {
     pub cache_wrong_chunks: Counter,
     /// Bytes that it holds.
     pub cache_bytes: Gauge,
+    /// Answers of the store that asked for a pause, which it was given.
+    pub store_throttled: Counter,
+    /// Times that the store failed so often in a row that it was left alone.
+    pub store_left_alone: Counter,
+    /// Calls to the store that were not made because of that.
+    pub store_held_back: Counter,
+    /// 1 while the store is left alone, else 0.
+    pub store_is_left_alone: Gauge,
     store_requests: Family<StoreLabels, Counter>,
     store_errors: Family<StoreLabels, Counter>,
+    store_failures: Family<FailureLabels, Counter>,
+}
+
+/// How a call to the store failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFailure {
+    /// Overloaded, or out of reach.
+    Busy,
+    /// No answer in time.
+    TimedOut,
+    /// The credentials do not allow it.
+    Denied,
+    /// It refused the request for good.
+    Refused,
+    /// A success whose bytes were short or wrong.
+    WrongBytes,
+}
+
+impl StoreFailure {
+    const fn label(self) -> FailureLabels {
+        let kind = match self {
+            Self::Busy => "busy",
+            Self::TimedOut => "timed_out",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+            Self::WrongBytes => "wrong_bytes",
+        };
+        FailureLabels { kind }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    kind: &'static str,
 }
 
 /// What one can ask of an object store.
@@ -110,6 +152,12 @@ impl TieringMetrics {
         self.store_errors.get_or_create_owned(&operation.label())
     }
 
+    /// The counter of calls to the store that failed in one way.
+    #[must_use]
+    pub fn store_failures(&self, kind: StoreFailure) -> Counter {
+        self.store_failures.get_or_create_owned(&kind.label())
+    }
+
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let r = registry;
         let kafka = |name| format!("kafka_server_brokertopicmetrics_remote{name}");
@@ -142,6 +190,32 @@ impl TieringMetrics {
                 "Chunks of an earlier run that were wrong",
             ),
             cache_bytes: gauge(r, "icecore_cache_bytes", "Bytes the cache holds"),
+            store_throttled: counter(
+                r,
+                "icecore_store_throttled",
+                "Answers of the object store that asked for a pause",
+            ),
+            store_left_alone: counter(
+                r,
+                "icecore_store_left_alone",
+                "Times that the object store failed so often that it was left alone",
+            ),
+            store_held_back: counter(
+                r,
+                "icecore_store_held_back",
+                "Calls not made while the object store was left alone",
+            ),
+            store_is_left_alone: gauge(
+                r,
+                "icecore_store_is_left_alone",
+                "1 while the object store is left alone",
+            ),
+            store_failures: register(
+                r,
+                "icecore_store_failures",
+                "Calls to the object store that failed",
+                Family::default(),
+            ),
             store_requests: register(
                 r,
                 "icecore_store_requests",

@@ -73,6 +73,18 @@ counters! {
     wrong_bytes,
     /// Calls to the store that met their deadline.
     timeouts,
+    /// Calls to the store that found it busy or out of reach.
+    busy,
+    /// Calls that the credentials do not allow.
+    denied,
+    /// Calls that the store refused for good.
+    refused,
+    /// Answers that asked to be left in peace for a time (`Retry-After`), which was obeyed.
+    throttled,
+    /// Times that the store failed so often in a row that it was left alone for a while.
+    left_alone,
+    /// Calls that were not made because of that.
+    held_back,
     /// Objects deleted.
     deletes,
     /// Deletes that failed and will be tried again.

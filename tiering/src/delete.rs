@@ -48,6 +48,14 @@ pub enum DeleteError {
     Stopped(#[from] Stopped),
 }
 
+impl DeleteError {
+    /// Whether nothing was sent, because the store is left alone for a while.
+    #[must_use]
+    pub fn is_left_alone(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_left_alone())
+    }
+}
+
 impl Tiering {
     /// Executes a plan, after its `new_log_start` was made durable.
     ///

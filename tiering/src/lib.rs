@@ -64,8 +64,8 @@ pub use scan::Scope;
 pub use segment::{LocalState, ObjectSpan, RemoteState, Segment};
 pub use steps::{RunThrough, Step, Steps, Stopped};
 pub use store::{
-    MultipartRule, Store, StoreCall, StoreError, StoreKind, StoreOpenError, StoreReport,
-    StoreSettings, Verify, WrongBytes,
+    Multipart, MultipartRule, Store, StoreCall, StoreError, StoreKind, StoreOpenError, StoreReport,
+    StoreSettings, StoreState, Verify, WrongBytes,
 };
 pub use tiering::{OpenError, Status, Tiering, VouchError};
 pub use upload::{OffloadError, Parts};

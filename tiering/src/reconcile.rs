@@ -188,7 +188,8 @@ impl Tiering {
     }
 
     /// The row of an object pair: from the header, or from the name when the header is damaged.
-    /// A log of another size than its header says gives no row.
+    /// A log of another size than its header says gives no row, and neither does one that is not
+    /// there any more: a list can lag behind deletions.
     async fn read_row(
         &self,
         shown: &PartitionKey,
@@ -196,7 +197,12 @@ impl Tiering {
         index: Listed,
     ) -> Result<(Option<Segment>, Option<String>), StoreError> {
         let by_name = row_by_name(shown, &name, &log);
-        let header = match self.read_header(&index).await {
+        let (header, there) = futures::join!(self.read_header(&index), self.store.head(&log.path));
+        match there {
+            Err(StoreError::NotFound { .. }) => return Ok((None, None)),
+            there => drop(there?),
+        }
+        let header = match header {
             Err(StoreError::WrongBytes { object, .. } | StoreError::NotFound { object }) => {
                 return Ok((Some(by_name), Some(object)));
             }

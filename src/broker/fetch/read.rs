@@ -178,6 +178,11 @@ fn diverging(
 fn read_error(partition: &Partition, error: &ReadError) -> ErrorCode {
     match error {
         ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        // Told once, when it was left alone: not for each fetch that comes meanwhile.
+        ReadError::Remote(error) if error.is_left_alone() => {
+            tracing::debug!(partition = %partition.name(), %error, "a fetch could not be read");
+            ErrorCode::KafkaStorageError
+        }
         error => {
             tracing::error!(partition = %partition.name(), %error, "a fetch could not be read");
             ErrorCode::KafkaStorageError

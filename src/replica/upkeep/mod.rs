@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt as _};
-use icecore_tiering::{CollectOptions, Scope};
+use icecore_tiering::{CollectOptions, DeleteError, OffloadError, Scope, StoreState};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -112,6 +112,9 @@ impl Upkeep {
     }
 
     async fn tier(self: Arc<Self>) {
+        if self.replicas.tiering().is_some_and(|tiering| rests(&tiering.store_state())) {
+            return;
+        }
         self.for_each(|partition| async {
             if self.is_waiting(partition.name()) {
                 return;
@@ -119,6 +122,10 @@ impl Upkeep {
             let name = partition.name().clone();
             match upload::partition(&self.replicas, partition).await {
                 Ok(()) => drop(self.failing.lock().remove(&name)),
+                // It is no failure of this partition, and the crate told of it once.
+                Err(error) if is_left_alone(&*error) => {
+                    tracing::debug!(partition = %name, %error, "tiering waits for the store");
+                }
                 Err(error) => {
                     let failures = self.note_failure(&name);
                     tracing::warn!(partition = %name, %error, failures, "tiering failed and is tried again");
@@ -136,8 +143,7 @@ impl Upkeep {
         let mut failing = self.failing.lock();
         let (failures, until) = failing.entry(name.clone()).or_insert((0, Instant::now()));
         *failures += 1;
-        let backoff = BACKOFF_MIN.saturating_mul(1 << (*failures).min(6)).min(BACKOFF_MAX);
-        *until = Instant::now() + backoff;
+        *until = Instant::now() + backoff(*failures, uuid::Uuid::new_v4().as_fields().0);
         *failures
     }
 
@@ -174,5 +180,46 @@ impl Upkeep {
             Ok(report) => tracing::debug!(?report, "garbage collected"),
             Err(error) => tracing::warn!(%error, "garbage was not collected"),
         }
+    }
+}
+
+/// Whether the store is left alone and not to be tried yet. When it is, the first upload tries it.
+fn rests(state: &StoreState) -> bool {
+    matches!(state, StoreState::LeftAlone { next_try, .. } if !next_try.is_zero())
+}
+
+fn is_left_alone(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref::<OffloadError>().is_some_and(OffloadError::is_left_alone)
+        || error.downcast_ref::<DeleteError>().is_some_and(DeleteError::is_left_alone)
+}
+
+/// How long a partition is left alone after so many failures in a row. `dice`, any number, takes at
+/// most a quarter of it, so that partitions that failed together do not come back together.
+fn backoff(failures: u32, dice: u32) -> Duration {
+    let whole = BACKOFF_MIN.saturating_mul(1 << failures.min(6)).min(BACKOFF_MAX);
+    whole - (whole / 4).mul_f64(f64::from(dice) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_fails_is_left_alone_for_longer_each_time_up_to_a_minute() {
+        let seconds = |failures| backoff(failures, 0).as_secs();
+        assert_eq!([1, 2, 3, 5, 6, 7, 1000].map(seconds), [2, 4, 8, 32, 60, 60, 60]);
+        assert_eq!(backoff(2, u32::MAX), Duration::from_secs(3), "spread");
+    }
+
+    #[test]
+    fn a_store_that_is_left_alone_is_tried_by_an_upload_when_its_pause_is_over() {
+        let left_alone = |next_try| StoreState::LeftAlone {
+            since: Duration::ZERO,
+            next_try,
+            held_back: 0,
+            error: String::new(),
+        };
+        assert!(rests(&left_alone(Duration::from_secs(1))));
+        assert!(!rests(&left_alone(Duration::ZERO)) && !rests(&StoreState::Answering));
     }
 }

@@ -4,7 +4,7 @@ use object_store::path::Path;
 
 use super::{CollectError, Collection};
 use crate::ids::{Offset, SegmentId};
-use crate::key::ObjectPart;
+use crate::key::{ObjectName, ObjectPart};
 use crate::manifest::{Change, RowRange};
 use crate::partition::PartitionKey;
 use crate::scan::{Listing, Pair, attempt_in};
@@ -75,12 +75,28 @@ impl Collection<'_> {
         if young || self.flying(attempt) || self.tiering.manifest.knows(attempt).await? {
             return Ok(false);
         }
-        let holds_records = pair.log.is_some();
-        if holds_records && !self.tiering.manifest.covers(key, pair.base, pair.end).await? {
+        if self.holds_records(pair).await?
+            && !self.tiering.manifest.covers(key, pair.base, pair.end).await?
+        {
             pair.objects().for_each(|object| self.report.unclaimed.add(object.path.as_ref()));
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// Whether the log is there. One that the list does not show is looked up by name: a short list
+    /// must not cost a log its index.
+    async fn holds_records(&self, pair: &Pair) -> Result<bool, StoreError> {
+        let Some((index, listed)) = &pair.index else { return Ok(pair.log.is_some()) };
+        if pair.log.is_some() {
+            return Ok(true);
+        }
+        let log = ObjectName { part: ObjectPart::Log, ..*index };
+        let folder = listed.path.parent().unwrap_or_default();
+        match self.tiering.store.head(&folder.join(log.to_string())).await {
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            found => found.map(|_| true),
+        }
     }
 
     /// Live rows whose objects the list does not show are looked up by name.

@@ -73,6 +73,12 @@ impl ReadError {
         }
     }
 
+    /// Whether nothing was sent, because the store is left alone for a while.
+    #[must_use]
+    pub fn is_left_alone(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_left_alone())
+    }
+
     pub(super) fn from_store(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { object } => Self::Gone { object },

@@ -51,7 +51,7 @@ impl Store {
 impl Body<'_> {
     /// The next `len` bytes, within the time that so many may take.
     pub(crate) async fn take(&mut self, len: usize) -> Result<Bytes, StoreError> {
-        let after = self.store.settings.deadline(len as u64);
+        let after = self.store.calls.settings().deadline(len as u64);
         match tokio::time::timeout(after, self.gather(len)).await {
             Ok(taken) => taken,
             Err(_) => {

@@ -34,10 +34,13 @@ pub(crate) enum CheckError {
     Probe(StoreError),
 }
 
+/// What the probe object holds.
+const PROBE: &[u8] = b"written by icecore to see whether it may\n";
+
 impl Store {
     /// The bucket's name, when the store has buckets and can be asked about them.
     pub(crate) fn bucket(&self) -> Option<&str> {
-        self.admin.as_ref().map(|admin| admin.bucket())
+        self.bucket.as_deref()
     }
 
     /// Reaches the bucket, then writes, reads and deletes a probe object.
@@ -50,16 +53,21 @@ impl Store {
             }
             None => MultipartRule::Unknown("not asked of this kind of store".into()),
         };
-        self.probe(probe).await.map_err(CheckError::Probe)?;
+        match self.put(probe, Bytes::from_static(PROBE)).await {
+            // The only thing that a write can miss.
+            Err(error @ StoreError::NotFound { .. }) if self.bucket.is_some() => {
+                return Err(CheckError::Bucket(error));
+            }
+            put => put.map_err(CheckError::Probe)?,
+        }
+        self.read_probe(probe).await.map_err(CheckError::Probe)?;
         Ok(StoreReport { kind: self.kind, multipart_rule })
     }
 
-    async fn probe(&self, object: &Path) -> Result<(), StoreError> {
-        let bytes = Bytes::from_static(b"written by icecore to see whether it may\n");
-        self.put(object, bytes.clone()).await?;
-        let read = self.get_whole(object, bytes.len() as u64).await?;
-        if read != bytes {
-            let expected = crate::checksum::crc32c(&bytes);
+    async fn read_probe(&self, object: &Path) -> Result<(), StoreError> {
+        let read = self.get_whole(object, PROBE.len() as u64).await?;
+        if read != PROBE {
+            let expected = crate::checksum::crc32c(PROBE);
             let wrong =
                 super::WrongBytes::Whole { expected, found: crate::checksum::crc32c(&read) };
             return Err(StoreError::wrong_bytes(object, wrong));

@@ -133,6 +133,16 @@ pub enum StoreError {
         /// The deadline.
         after: Duration,
     },
+    /// The store failed again and again and is left alone for a while: nothing was sent.
+    #[error("the store is left alone for now, did not {call} {object}: it fails again and again")]
+    LeftAlone {
+        /// What was to be done.
+        call: StoreCall,
+        /// On which object.
+        object: String,
+        /// When it is tried next at the latest.
+        next_try: Duration,
+    },
     /// The answer came, but its bytes are wrong.
     #[error("wrong bytes in {object}: {wrong}")]
     WrongBytes {
@@ -163,7 +173,19 @@ impl StoreError {
     /// Whether the same call may work later with nobody doing anything.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::TimedOut { .. } | Self::WrongBytes { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::TimedOut { .. }
+                | Self::LeftAlone { .. }
+                | Self::WrongBytes { .. }
+        )
+    }
+
+    /// Whether nothing was sent, because the store is left alone.
+    #[must_use]
+    pub fn is_left_alone(&self) -> bool {
+        matches!(self, Self::LeftAlone { .. })
     }
 
     /// Whether the object is not there.

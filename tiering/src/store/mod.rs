@@ -13,7 +13,9 @@
 //! proves that something is absent (a proxy's log-in page answers 200 and lists nothing).
 
 mod body;
+mod calls;
 mod check;
+mod circuit;
 mod credentials;
 mod error;
 mod local_folder;
@@ -21,6 +23,7 @@ mod multipart;
 mod open;
 mod s3_admin;
 mod settings;
+mod throttle;
 
 use std::future::Future;
 use std::io;
@@ -38,11 +41,13 @@ use object_store::{
     PutPayload,
 };
 
+use calls::Calls;
 pub(crate) use check::CheckError;
 pub use check::{MultipartRule, StoreReport};
+pub use circuit::StoreState;
 pub(crate) use error::detail;
 pub use error::{StoreCall, StoreError, WrongBytes};
-pub(crate) use multipart::Multipart;
+pub use multipart::Multipart;
 pub use open::StoreOpenError;
 pub use settings::{StoreKind, StoreSettings, Verify};
 
@@ -53,10 +58,12 @@ use s3_admin::S3Admin;
 pub struct Store {
     inner: Arc<dyn ObjectStore>,
     kind: StoreKind,
-    settings: StoreSettings,
+    calls: Arc<Calls>,
     verify: Verify,
     /// The part of the URL that every name starts with.
     url_prefix: String,
+    /// The bucket or container, where the store has such.
+    bucket: Option<String>,
     folder: Option<LocalFileSystem>,
     admin: Option<S3Admin>,
     counters: Arc<Counters>,
@@ -75,16 +82,25 @@ impl Store {
     /// A store over a client of the caller's, for a client that this crate does not know.
     #[must_use]
     pub fn over(inner: Arc<dyn ObjectStore>, settings: StoreSettings) -> Self {
+        Self::counting(inner, settings, Arc::default())
+    }
+
+    fn counting(
+        inner: Arc<dyn ObjectStore>,
+        settings: StoreSettings,
+        counters: Arc<Counters>,
+    ) -> Self {
         let verify = settings.verify.unwrap_or(Verify::ReadBack);
         Self {
             inner,
             kind: StoreKind::Memory,
-            settings,
+            calls: Arc::new(Calls::new(settings, Arc::clone(&counters))),
             verify,
             url_prefix: String::new(),
+            bucket: None,
             folder: None,
             admin: None,
-            counters: Arc::default(),
+            counters,
         }
     }
 
@@ -98,6 +114,12 @@ impl Store {
     #[must_use]
     pub fn url_prefix(&self) -> &str {
         &self.url_prefix
+    }
+
+    /// Whether it is asked at all, or left alone for a while.
+    #[must_use]
+    pub fn state(&self) -> StoreState {
+        self.calls.state()
     }
 
     /// Reads one object by its whole name, for tools.
@@ -123,7 +145,11 @@ impl Store {
     }
 
     /// Reads `range` of an object of `size` bytes.
-    pub(crate) async fn get_range(
+    ///
+    /// # Errors
+    /// [`StoreError::WrongBytes`] for a range that is empty or out of bounds, without a request, and
+    /// for a body of another length; else what the store says.
+    pub async fn get_range(
         &self,
         object: &Path,
         size: u64,
@@ -144,7 +170,10 @@ impl Store {
     }
 
     /// Reads a whole object whose size is not known; refuses one larger than `max`.
-    pub(crate) async fn get_whole(&self, object: &Path, max: u64) -> Result<Bytes, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::WrongBytes`] when it is larger, or its body shorter than the store says.
+    pub async fn get_whole(&self, object: &Path, max: u64) -> Result<Bytes, StoreError> {
         self.counters.gets.bump();
         let found = self.within(StoreCall::Get, object, 0, self.inner.get(object)).await?;
         let size = found.meta.size;
@@ -156,13 +185,19 @@ impl Store {
     }
 
     /// The size and time of an object.
-    pub(crate) async fn head(&self, object: &Path) -> Result<ObjectMeta, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none; else what the store says.
+    pub async fn head(&self, object: &Path) -> Result<ObjectMeta, StoreError> {
         self.within(StoreCall::Head, object, 0, self.inner.head(object)).await
     }
 
     /// Writes an object, over one of the same name. Every name of a segment's object is fresh, so
     /// a retry that finds the first try's object overwrites the same bytes.
-    pub(crate) async fn put(&self, object: &Path, bytes: Bytes) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// What the store says. After [`StoreError::TimedOut`] the object may be there all the same.
+    pub async fn put(&self, object: &Path, bytes: Bytes) -> Result<(), StoreError> {
         let length = bytes.len() as u64;
         let put = self.inner.put(object, PutPayload::from_bytes(bytes));
         self.within(StoreCall::Put, object, length, put).await.map(drop)
@@ -171,7 +206,10 @@ impl Store {
     /// Writes an object that must not exist. The answer [`StoreError::Exists`], and any answer
     /// after which the outcome is unknown, can mean our own write: the caller reads the object and
     /// compares a nonce.
-    pub(crate) async fn create(&self, object: &Path, bytes: Bytes) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when it is there; else what the store says.
+    pub async fn create(&self, object: &Path, bytes: Bytes) -> Result<(), StoreError> {
         let length = bytes.len() as u64;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let put = self.inner.put_opts(object, PutPayload::from_bytes(bytes), options);
@@ -179,15 +217,21 @@ impl Store {
     }
 
     /// Starts an upload in parts.
-    pub(crate) async fn multipart(&self, object: &Path) -> Result<Multipart, StoreError> {
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn multipart(&self, object: &Path) -> Result<Multipart, StoreError> {
         let start = self.inner.put_multipart(object);
         let upload = self.within(StoreCall::Multipart, object, 0, start).await?;
-        Ok(Multipart::new(upload, object.clone(), &self.settings, Arc::clone(&self.counters)))
+        Ok(Multipart::new(upload, object.clone(), Arc::clone(&self.calls)))
     }
 
     /// Deletes objects; one that is not there counts as deleted. On an error any of them may be
     /// left, and the call is to be made again.
-    pub(crate) async fn delete(&self, objects: Vec<Path>) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// What the store says of the first object that is left.
+    pub async fn delete(&self, objects: Vec<Path>) -> Result<(), StoreError> {
         const TRIES: usize = 2;
         let mut left = objects;
         for attempt in 1..=TRIES {
@@ -212,26 +256,23 @@ impl Store {
         let mut failed = Vec::new();
         let mut reason = None;
         for (at, object) in objects.iter().enumerate() {
-            let answer = async { Ok(answers.next().await) };
-            match self.within(StoreCall::Delete, first, 0, answer).await {
-                Ok(Some(Ok(_))) => self.counters.deletes.bump(),
-                Ok(Some(Err(error))) => {
-                    match StoreError::from_client(StoreCall::Delete, object, &error) {
-                        StoreError::NotFound { .. } => {}
-                        error => {
-                            failed.push(object.clone());
-                            reason.get_or_insert(error);
-                        }
-                    }
-                }
+            let answer = async { answers.next().await.transpose() };
+            match self.within(StoreCall::Delete, object, 0, answer).await {
+                Ok(Some(_)) => self.counters.deletes.bump(),
+                Err(StoreError::NotFound { .. }) => {}
                 Ok(None) => {
                     failed.extend_from_slice(&objects[at..]);
                     break;
                 }
-                Err(error) => {
+                // The answers to come are lost with this one.
+                Err(error @ (StoreError::TimedOut { .. } | StoreError::LeftAlone { .. })) => {
                     failed.extend_from_slice(&objects[at..]);
                     reason.get_or_insert(error);
                     break;
+                }
+                Err(error) => {
+                    failed.push(object.clone());
+                    reason.get_or_insert(error);
                 }
             }
         }
@@ -246,8 +287,12 @@ impl Store {
         Err((failed, reason.unwrap_or_else(cut_short)))
     }
 
-    /// Calls `each` for every object under `prefix`, in no order that a caller may rely on.
-    pub(crate) async fn list(
+    /// Calls `each` for every object under `prefix`, in no order that a caller may rely on. On HDFS
+    /// also for temporary files of writers that did not end.
+    ///
+    /// # Errors
+    /// What the store says, after `each` was called for any part of the objects.
+    pub async fn list(
         &self,
         prefix: &Path,
         mut each: impl FnMut(ObjectMeta),
@@ -263,7 +308,10 @@ impl Store {
     }
 
     /// The folders directly under `prefix`, sorted. Some stores list empty ones too.
-    pub(crate) async fn folders(&self, prefix: &Path) -> Result<Vec<Path>, StoreError> {
+    ///
+    /// # Errors
+    /// What the store says; none at all is no error.
+    pub async fn folders(&self, prefix: &Path) -> Result<Vec<Path>, StoreError> {
         let list = self.inner.list_with_delimiter(Some(prefix));
         let found = match self.within(StoreCall::List, prefix, 0, list).await {
             Err(StoreError::NotFound { .. }) => return Ok(Vec::new()),
@@ -326,14 +374,7 @@ impl Store {
         bytes: u64,
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, StoreError> {
-        let after = self.settings.deadline(bytes);
-        match tokio::time::timeout(after, work).await {
-            Ok(answer) => answer.map_err(|error| StoreError::from_client(call, object, &error)),
-            Err(_) => {
-                self.counters.timeouts.bump();
-                Err(StoreError::TimedOut { call, object: object.to_string(), after })
-            }
-        }
+        self.calls.make(call, object, bytes, work).await
     }
 
     fn check_length(&self, object: &Path, expected: u64, bytes: &Bytes) -> Result<(), StoreError> {

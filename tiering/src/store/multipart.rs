@@ -5,68 +5,65 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{MultipartUpload, PutPayload};
 
-use super::{StoreCall, StoreError, StoreSettings};
-use crate::counters::Counters;
+use super::calls::Calls;
+use super::{StoreCall, StoreError};
 
-pub(crate) struct Multipart {
+/// An upload under way. Nothing of it can be read before [`Multipart::complete`].
+pub struct Multipart {
     upload: Option<Box<dyn MultipartUpload>>,
     object: Path,
-    settings: StoreSettings,
-    counters: Arc<Counters>,
+    calls: Arc<Calls>,
 }
 
 impl Multipart {
-    pub(super) fn new(
-        upload: Box<dyn MultipartUpload>,
-        object: Path,
-        settings: &StoreSettings,
-        counters: Arc<Counters>,
-    ) -> Self {
-        Self { upload: Some(upload), object, settings: settings.clone(), counters }
+    pub(super) fn new(upload: Box<dyn MultipartUpload>, object: Path, calls: Arc<Calls>) -> Self {
+        Self { upload: Some(upload), object, calls }
     }
 
     /// Sends the next part. The future may be awaited beside those of other parts.
-    pub(crate) fn put_part(
+    ///
+    /// # Errors
+    /// What the store says; the upload can only be aborted then.
+    pub fn put_part(
         &mut self,
         bytes: Bytes,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
-        let deadline = self.settings.deadline(bytes.len() as u64);
+        let length = bytes.len() as u64;
         let part =
             self.upload.as_mut().map(|upload| upload.put_part(PutPayload::from_bytes(bytes)));
-        let (object, counters) = (self.object.clone(), Arc::clone(&self.counters));
+        let (object, calls) = (self.object.clone(), Arc::clone(&self.calls));
         async move {
             match part {
-                Some(part) => within(deadline, &object, &counters, part).await,
+                Some(part) => calls.make(StoreCall::Multipart, &object, length, part).await,
                 None => Ok(()),
             }
         }
     }
 
     /// Makes the object of the parts. `bytes` is their sum: some stores copy them together.
-    pub(crate) async fn complete(&mut self, bytes: u64) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// What the store says. After [`StoreError::TimedOut`] the object may be there all the same.
+    pub async fn complete(&mut self, bytes: u64) -> Result<(), StoreError> {
         let Some(upload) = self.upload.as_mut() else { return Ok(()) };
-        let deadline = self.settings.deadline(bytes);
-        let completed = within(deadline, &self.object, &self.counters, upload.complete()).await;
-        completed?;
+        let complete = upload.complete();
+        self.calls.make(StoreCall::Multipart, &self.object, bytes, complete).await?;
         self.upload = None;
         Ok(())
     }
 
     /// Gives the upload up. A failure is logged: garbage collection finds what is left.
-    pub(crate) async fn abort(mut self) {
+    pub async fn abort(mut self) {
         if let Some(upload) = self.upload.take() {
-            abort(upload, &self.object, self.settings.deadline(0), &self.counters).await;
+            abort(upload, &self.object, &self.calls).await;
         }
     }
-}
 
-impl Multipart {
     /// Leaves the upload unfinished in the store, as a crash would.
     pub(crate) fn leave(mut self) {
         self.upload = None;
@@ -76,37 +73,21 @@ impl Multipart {
 impl Drop for Multipart {
     fn drop(&mut self) {
         let Some(upload) = self.upload.take() else { return };
-        let (object, deadline) = (self.object.clone(), self.settings.deadline(0));
-        let counters = Arc::clone(&self.counters);
+        let (object, calls) = (self.object.clone(), Arc::clone(&self.calls));
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { abort(upload, &object, deadline, &counters).await });
+            runtime.spawn(async move { abort(upload, &object, &calls).await });
         }
     }
 }
 
-async fn abort(
-    mut upload: Box<dyn MultipartUpload>,
-    object: &Path,
-    deadline: Duration,
-    counters: &Counters,
-) {
-    if let Err(error) = within(deadline, object, counters, upload.abort()).await {
+async fn abort(mut upload: Box<dyn MultipartUpload>, object: &Path, calls: &Calls) {
+    if let Err(error) = calls.make(StoreCall::Multipart, object, 0, upload.abort()).await {
         tracing::warn!(%error, "an upload could not be aborted; garbage collection will");
     }
 }
 
-async fn within<T>(
-    after: Duration,
-    object: &Path,
-    counters: &Counters,
-    work: impl Future<Output = object_store::Result<T>>,
-) -> Result<T, StoreError> {
-    let call = StoreCall::Multipart;
-    match tokio::time::timeout(after, work).await {
-        Ok(answer) => answer.map_err(|error| StoreError::from_client(call, object, &error)),
-        Err(_) => {
-            counters.timeouts.bump();
-            Err(StoreError::TimedOut { call, object: object.to_string(), after })
-        }
+impl std::fmt::Debug for Multipart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Multipart").field("object", &self.object).finish_non_exhaustive()
     }
 }

@@ -17,11 +17,12 @@ use object_store::aws::{AmazonS3Builder, Checksum};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::memory::InMemory;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use url::Url;
 
 use super::credentials::AwsChain;
 use super::s3_admin::S3Admin;
+use super::throttle::Obedient;
 use super::{Store, StoreKind, StoreSettings, Verify, detail, local_folder};
 
 /// Why a store cannot be opened, and what to do about it.
@@ -79,28 +80,21 @@ pub(super) async fn open(settings: StoreSettings) -> Result<Store, StoreOpenErro
         "file" => {
             let folder = url.to_file_path().map_err(|()| bad("it names no absolute folder"))?;
             let files = local_folder::open(&folder)?;
-            let mut store =
-                store(StoreKind::File, Arc::new(files.clone()), String::new(), settings);
-            store.folder = Some(files);
-            Ok(store)
+            let store = Store::counting(Arc::new(files.clone()), settings, Arc::default());
+            Ok(Store { folder: Some(files), ..of_kind(StoreKind::File, store) })
         }
-        "memory" => {
-            Ok(store(StoreKind::Memory, Arc::new(InMemory::new()), String::new(), settings))
-        }
+        "memory" => Ok(Store::over(Arc::new(InMemory::new()), settings)),
         "s3" => open_s3(bucket(&url, &settings)?, prefix(&url), settings).await,
-        "gs" => open_gcs(&bucket(&url, &settings)?, prefix(&url), settings),
-        "az" => open_azure(&bucket(&url, &settings)?, prefix(&url), settings),
+        "gs" => open_gcs(bucket(&url, &settings)?, prefix(&url), settings),
+        "az" => open_azure(bucket(&url, &settings)?, prefix(&url), settings),
         "hdfs" => open_hdfs(&url, settings),
         _ => Err(bad("its scheme is none of a store's")),
     }
 }
 
-fn store(
-    kind: StoreKind,
-    inner: Arc<dyn ObjectStore>,
-    url_prefix: String,
-    settings: StoreSettings,
-) -> Store {
+/// Names the kind, and how its uploads are verified unless the settings say so.
+fn of_kind(kind: StoreKind, store: Store) -> Store {
+    let settings = store.calls.settings();
     let checked_on_the_way_in = match kind {
         StoreKind::S3 => settings.option("checksum") != Some("none"),
         StoreKind::Hdfs => true,
@@ -108,7 +102,7 @@ fn store(
     };
     let by_kind = if checked_on_the_way_in { Verify::Size } else { Verify::ReadBack };
     let verify = settings.verify.unwrap_or(by_kind);
-    Store { kind, verify, url_prefix, ..Store::over(inner, settings) }
+    Store { kind, verify, ..store }
 }
 
 fn bucket(url: &Url, settings: &StoreSettings) -> Result<String, StoreOpenError> {
@@ -141,6 +135,7 @@ async fn open_s3(
     let asked = ask.await.map_err(|_| no_credentials("no answer in time".into()))?;
     asked.map_err(|error| no_credentials(detail(&error)))?;
 
+    let counters = Arc::default();
     let region = sdk.region().map_or("us-east-1", Region::as_ref);
     let virtual_hosted = settings.flag("virtual_hosted");
     let mut builder = AmazonS3Builder::new()
@@ -148,6 +143,7 @@ async fn open_s3(
         .with_region(region)
         .with_virtual_hosted_style_request(virtual_hosted)
         .with_credentials(Arc::new(AwsChain::new(chain)))
+        .with_http_connector(Obedient::new(Arc::clone(&counters)))
         .with_retry(retry(&settings));
     let mut client = client_options(&settings);
     if let Some(endpoint) = endpoint.or(sdk.endpoint_url()) {
@@ -165,10 +161,9 @@ async fn open_s3(
         Some(_) => config,
         None => config.region(Region::new("us-east-1")),
     };
-    let admin = S3Admin::new(aws_sdk_s3::Client::from_conf(config.build()), bucket);
-    let mut store = store(StoreKind::S3, Arc::new(built), url_prefix, settings);
-    store.admin = Some(admin);
-    Ok(store)
+    let admin = S3Admin::new(aws_sdk_s3::Client::from_conf(config.build()), bucket.clone());
+    let store = of_kind(StoreKind::S3, Store::counting(Arc::new(built), settings, counters));
+    Ok(Store { url_prefix, bucket: Some(bucket), admin: Some(admin), ..store })
 }
 
 /// The SDK has no time-outs of its own: a silent server would hold a call for ever.
@@ -211,14 +206,14 @@ const GCS_CREDENTIALS: [&str; 4] =
     ["service_account", "service_account_key", "application_credentials", "google_bearer_token"];
 
 fn open_gcs(
-    bucket: &str,
+    bucket: String,
     url_prefix: String,
     settings: StoreSettings,
 ) -> Result<Store, StoreOpenError> {
     let hint = "set the store's service_account (a file), service_account_key or \
          application_credentials, or ambient_credentials=true inside Google Cloud";
     require_credentials(&settings, &GCS_CREDENTIALS, hint)?;
-    let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket);
+    let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(&bucket);
     for (name, value) in client_library_options(&settings) {
         let key = GoogleConfigKey::from_str(name).map_err(|_| unknown_option(name))?;
         builder = builder.with_config(key, value);
@@ -226,9 +221,12 @@ fn open_gcs(
     let client = client_options(&settings).with_allow_http(
         settings.option("google_base_url").is_some_and(|u| u.starts_with("http:")),
     );
+    let counters = Arc::default();
+    let builder = builder.with_http_connector(Obedient::new(Arc::clone(&counters)));
     let built = builder.with_client_options(client).with_retry(retry(&settings)).build();
     let built = built.map_err(|error| client_error(&settings, &error))?;
-    Ok(store(StoreKind::Gcs, Arc::new(built), url_prefix, settings))
+    let store = of_kind(StoreKind::Gcs, Store::counting(Arc::new(built), settings, counters));
+    Ok(Store { url_prefix, bucket: Some(bucket), ..store })
 }
 
 const AZURE_CREDENTIALS: [&str; 8] = [
@@ -243,14 +241,14 @@ const AZURE_CREDENTIALS: [&str; 8] = [
 ];
 
 fn open_azure(
-    container: &str,
+    container: String,
     url_prefix: String,
     settings: StoreSettings,
 ) -> Result<Store, StoreOpenError> {
     let hint = "set the store's account_name with access_key, client_secret or sas_token, or \
          ambient_credentials=true inside Azure";
     require_credentials(&settings, &AZURE_CREDENTIALS, hint)?;
-    let mut builder = MicrosoftAzureBuilder::new().with_container_name(container);
+    let mut builder = MicrosoftAzureBuilder::new().with_container_name(&container);
     for (name, value) in client_library_options(&settings) {
         let key = AzureConfigKey::from_str(name).map_err(|_| unknown_option(name))?;
         builder = builder.with_config(key, value);
@@ -258,9 +256,12 @@ fn open_azure(
     let plain = settings.flag("use_emulator")
         || settings.option("endpoint").is_some_and(|endpoint| endpoint.starts_with("http:"));
     let client = client_options(&settings).with_allow_http(plain);
+    let counters = Arc::default();
+    let builder = builder.with_http_connector(Obedient::new(Arc::clone(&counters)));
     let built = builder.with_client_options(client).with_retry(retry(&settings)).build();
     let built = built.map_err(|error| client_error(&settings, &error))?;
-    Ok(store(StoreKind::Azure, Arc::new(built), url_prefix, settings))
+    let store = of_kind(StoreKind::Azure, Store::counting(Arc::new(built), settings, counters));
+    Ok(Store { url_prefix, bucket: Some(container), ..store })
 }
 
 fn open_hdfs(url: &Url, settings: StoreSettings) -> Result<Store, StoreOpenError> {
@@ -273,7 +274,8 @@ fn open_hdfs(url: &Url, settings: StoreSettings) -> Result<Store, StoreOpenError
     let builder = HdfsObjectStoreBuilder::new().with_url(name_node);
     let built = builder.with_config(settings.options.clone()).build();
     let built = built.map_err(|error| client_error(&settings, &error))?;
-    Ok(store(StoreKind::Hdfs, Arc::new(built), prefix(url), settings))
+    let store = of_kind(StoreKind::Hdfs, Store::over(Arc::new(built), settings));
+    Ok(Store { url_prefix: prefix(url), ..store })
 }
 
 fn require_credentials(

@@ -22,10 +22,6 @@ impl S3Admin {
         Self { client, bucket }
     }
 
-    pub(super) fn bucket(&self) -> &str {
-        &self.bucket
-    }
-
     /// Whether the bucket is there and answers.
     pub(super) async fn reach(&self) -> Result<(), StoreError> {
         let head = self.client.head_bucket().bucket(&self.bucket).send().await;

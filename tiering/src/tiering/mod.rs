@@ -28,7 +28,7 @@ use crate::partition::PartitionKey;
 use crate::read::Reader;
 use crate::segment::Segment;
 use crate::steps::{Step, Stopped};
-use crate::store::{Store, StoreReport};
+use crate::store::{Store, StoreReport, StoreState};
 
 /// Sealed segments in an object store. Cheap to share behind an [`Arc`].
 pub struct Tiering {
@@ -171,6 +171,12 @@ impl Tiering {
     #[must_use]
     pub fn cache_held_bytes(&self) -> u64 {
         self.cache.as_ref().map_or(0, |cache| cache.held_bytes())
+    }
+
+    /// Whether the store is asked at all, or left alone for a while because it fails. Cheap.
+    #[must_use]
+    pub fn store_state(&self) -> StoreState {
+        self.store.state()
     }
 
     /// Whether the manifest lacks rows of the store until [`Tiering::reconcile`] ran over all.

@@ -245,9 +245,9 @@ fn check_failed(url: &str, store: &Store, error: CheckError) -> OpenError {
         }
         (CheckError::Bucket(source) | CheckError::Probe(source), _) => match source {
             StoreError::Denied { .. } => OpenError::Denied { url, source },
-            StoreError::Unavailable { .. } | StoreError::TimedOut { .. } => {
-                OpenError::Unreachable { url, source }
-            }
+            StoreError::Unavailable { .. }
+            | StoreError::TimedOut { .. }
+            | StoreError::LeftAlone { .. } => OpenError::Unreachable { url, source },
             _ => OpenError::Unusable { url, source },
         },
     }

@@ -97,6 +97,12 @@ impl OffloadError {
             Self::Log { .. } | Self::NotTheSegment { .. } | Self::Manifest(_) => false,
         }
     }
+
+    /// Whether nothing was sent, because the store is left alone for a while.
+    #[must_use]
+    pub fn is_left_alone(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_left_alone())
+    }
 }
 
 impl Tiering {

@@ -7,6 +7,9 @@
 #[path = "../tiering/conformance.rs"]
 mod conformance;
 #[cfg(test)]
+#[path = "../tiering/death.rs"]
+mod death;
+#[cfg(test)]
 #[path = "../tiering/fixture.rs"]
 mod fixture;
 
@@ -38,6 +41,12 @@ mod cluster {
 async fn hdfs_keeps_serves_expires_rebuilds_and_forgets_segments() {
     let fixture = cluster::fixture();
     conformance::a_store_keeps_serves_expires_rebuilds_and_forgets_segments(&fixture).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_torn_uploads_left_is_collected() {
+    let mut fixture = cluster::fixture();
+    conformance::what_torn_uploads_left_is_collected(&mut fixture).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,9 @@
 #[path = "../tiering/conformance.rs"]
 mod conformance;
 #[cfg(test)]
+#[path = "../tiering/death.rs"]
+mod death;
+#[cfg(test)]
 #[path = "../tiering/fixture.rs"]
 mod fixture;
 
@@ -29,6 +32,12 @@ async fn s3_keeps_serves_expires_rebuilds_and_forgets_segments() {
         let left: Vec<_> = left.contents().iter().filter_map(|object| object.key()).collect();
         assert_eq!(left, ["in/here/a/prefix/cluster-1/meta/marker.json"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_torn_uploads_left_is_collected() {
+    let mut fixture = fixture("torn").await;
+    conformance::what_torn_uploads_left_is_collected(&mut fixture).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

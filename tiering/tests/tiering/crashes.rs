@@ -7,45 +7,13 @@ use std::time::Duration;
 
 use icecore_tiering::{
     CollectOptions, LocalState, ObjectPart, Offset, PartitionKey, RemoteState, Retention, Scope,
-    Step, Steps, Stopped, Tiering,
+    Step, Tiering,
 };
-use parking_lot::Mutex;
 
 use crate::bad_store::BadStore;
 use crate::conformance::remove_manifest;
+use crate::death::DieAt;
 use crate::fixture::{Fixture, Made, files_under, key, read_log};
-
-/// Dies at one step, the `countdown`-th time that it is reached.
-struct DieAt(Mutex<Option<(Step, usize)>>);
-
-impl DieAt {
-    fn new(step: Step, countdown: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Some((step, countdown)))))
-    }
-
-    fn died(&self) -> bool {
-        self.0.lock().is_none()
-    }
-}
-
-impl Steps for DieAt {
-    fn reached(&self, step: Step) -> Result<(), Stopped> {
-        let mut death = self.0.lock();
-        match &mut *death {
-            // Dead: nothing of this process goes on.
-            None => Err(Stopped(step)),
-            Some((at, countdown)) if *at == step => {
-                *countdown -= 1;
-                if *countdown > 0 {
-                    return Ok(());
-                }
-                *death = None;
-                Err(Stopped(step))
-            }
-            Some(_) => Ok(()),
-        }
-    }
-}
 
 async fn collect(tiering: &Tiering) -> icecore_tiering::CollectReport {
     let options = CollectOptions { min_age: Duration::ZERO, dry_run: false, scope: Scope::All };

@@ -3,13 +3,23 @@
 #[cfg(test)]
 mod bad_store;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod death;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod place;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
@@ -24,7 +34,7 @@ mod stores;
 use std::sync::Arc;
 
 use fixture::Fixture;
-use icecore_tiering::{OpenError, StoreSettings, Tiering};
+use icecore_tiering::{OpenError, Store, StoreSettings, Tiering};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_keeps_serves_expires_rebuilds_and_forgets_segments() {
@@ -35,9 +45,38 @@ async fn a_folder_keeps_serves_expires_rebuilds_and_forgets_segments() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_collects_what_torn_uploads_left() {
+    let mut fixture = Fixture::new("folder://");
+    conformance::what_torn_uploads_left_is_collected(&mut fixture).await;
+    let left = fixture::files_under(&fixture.folder.path().join("store"));
+    assert_eq!(left, ["a/prefix/cluster-1/meta/marker.json"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memory_keeps_serves_expires_rebuilds_and_forgets_segments() {
     let fixture = bad_store::BadStore::new().fixture();
     conformance::a_store_keeps_serves_expires_rebuilds_and_forgets_segments(&fixture).await;
+}
+
+#[cfg(test)]
+mod calls_of_memory {
+    use super::{Store, StoreSettings, calls};
+    use crate::place::Place;
+
+    calls::store_calls!(Place::new(Store::open(StoreSettings::new("memory://")).await.unwrap()));
+}
+
+#[cfg(test)]
+mod calls_of_a_folder {
+    use super::{Store, StoreSettings, calls};
+    use crate::place::Place;
+
+    /// The folder outlives the test that writes into it, and is removed with the next build's.
+    fn folder() -> StoreSettings {
+        StoreSettings::new(format!("file://{}/calls", env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    calls::store_calls!(Place::new(Store::open(folder()).await.unwrap()));
 }
 
 #[tokio::test]
