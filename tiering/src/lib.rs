@@ -18,12 +18,15 @@
 //! | [`Tiering::reconcile`] | marker read, rows by partition, then "complete" | nothing is collected until it ran to its end |
 //!
 //! The modules: `key` (object names), `bundle` (the `.index` object), `store` (calls with
-//! deadlines), `manifest` (rows), then one for each operation: `upload`, `read`, `expiry` and
-//! `delete`, `collect`, `reconcile` (with `scan` and `lineage`).
+//! deadlines), `manifest` (rows), `meta` (snapshots of what the caller keeps beside segments), then
+//! one for each operation: `upload`, `read`, `expiry` and
+//! `delete`, `collect`, `check`, `reconcile` (with `scan` and `lineage`).
 
 mod bundle;
+mod check;
 mod checksum;
 mod clock;
+mod clusters;
 mod collect;
 mod config;
 mod counters;
@@ -34,6 +37,8 @@ mod key;
 mod lineage;
 mod manifest;
 mod marker;
+mod meta;
+mod owner;
 mod partition;
 mod read;
 mod reconcile;
@@ -45,7 +50,9 @@ mod tiering;
 mod upload;
 
 pub use bundle::{BundleError, BundleHeader, IndexBundle};
+pub use check::{CheckError, CheckOptions, CheckWatch, Finding, FindingKind, LogInspector};
 pub use clock::{Clock, SystemClock};
+pub use clusters::{FindClustersError, FoundCluster, find_clusters};
 pub use collect::{CollectError, CollectOptions, CollectReport, Named};
 pub use config::{Pace, SettingError, TieringConfig, Unpaced};
 pub use counters::CounterValues;
@@ -55,14 +62,16 @@ pub use ids::{LeaderEpoch, Offset, ParseIdError, SegmentId, TopicId};
 pub use key::{KeyError, Layout, ObjectName, ObjectPart, ParseNameError, TopicFolder};
 pub use manifest::{Bounds, ManifestError, Totals};
 pub use marker::MarkerError;
+pub use meta::{EnvelopeError, MetaError, MetaFound, MetaKind, MetaSnapshot};
+pub use owner::{OwnerError, OwnerIdentity, Ownership, TakeOver};
 pub use partition::PartitionKey;
 pub use read::{FileSlice, ReadError};
-pub use reconcile::{ReconcileError, ReconcileReport};
+pub use reconcile::{FoundPartition, Headers, ReconcileError, ReconcileProgress, ReconcileReport};
 pub use scan::Scope;
 pub use segment::{LocalState, ObjectSpan, RemoteState, Segment};
 pub use steps::{RunThrough, Step, Steps, Stopped};
 pub use store::{
-    MultipartRule, Store, StoreCall, StoreError, StoreKind, StoreOpenError, StoreReport,
+    MultipartRule, NotOwner, Store, StoreCall, StoreError, StoreKind, StoreOpenError, StoreReport,
     StoreSettings, Verify, WrongBytes,
 };
 pub use tiering::{OpenError, Status, Tiering, VouchError};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path;
 
+use super::fence::NotOwner;
 use crate::bundle::BundleError;
 
 /// The client's texts can hold whole stack traces.
@@ -157,13 +158,27 @@ pub enum StoreError {
         /// What the store says.
         detail: String,
     },
+    /// This process does not own the store, or is not sure to: nothing was sent.
+    #[error("{object} stays as it is: {reason}")]
+    NotOwner {
+        /// On which object.
+        object: String,
+        /// Why not.
+        reason: NotOwner,
+    },
 }
 
 impl StoreError {
     /// Whether the same call may work later with nobody doing anything.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::TimedOut { .. } | Self::WrongBytes { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::TimedOut { .. }
+                | Self::WrongBytes { .. }
+                | Self::NotOwner { reason: NotOwner::Unsure, .. }
+        )
     }
 
     /// Whether the object is not there.

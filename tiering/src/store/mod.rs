@@ -15,6 +15,7 @@
 mod check;
 mod credentials;
 mod error;
+mod fence;
 mod local_folder;
 mod multipart;
 mod open;
@@ -41,6 +42,8 @@ pub(crate) use check::CheckError;
 pub use check::{MultipartRule, StoreReport};
 pub(crate) use error::detail;
 pub use error::{StoreCall, StoreError, WrongBytes};
+pub use fence::NotOwner;
+pub(crate) use fence::{Fence, VALID_FOR};
 pub(crate) use multipart::Multipart;
 pub use open::StoreOpenError;
 pub use settings::{StoreKind, StoreSettings, Verify};
@@ -59,6 +62,7 @@ pub struct Store {
     folder: Option<LocalFileSystem>,
     admin: Option<S3Admin>,
     counters: Arc<Counters>,
+    fence: Arc<Fence>,
 }
 
 impl Store {
@@ -84,6 +88,7 @@ impl Store {
             folder: None,
             admin: None,
             counters: Arc::default(),
+            fence: Arc::default(),
         }
     }
 
@@ -114,6 +119,18 @@ impl Store {
 
     pub(crate) fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// What lets changes through.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.fence
+    }
+
+    /// Refuses to begin a change of the store that this process does not own.
+    fn check_fence(&self, object: &Path) -> Result<(), StoreError> {
+        self.fence
+            .check()
+            .map_err(|reason| StoreError::NotOwner { object: object.to_string(), reason })
     }
 
     /// The file that holds an object, when the store is a folder.
@@ -162,6 +179,7 @@ impl Store {
     /// Writes an object, over one of the same name. Every name of a segment's object is fresh, so
     /// a retry that finds the first try's object overwrites the same bytes.
     pub(crate) async fn put(&self, object: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        self.check_fence(object)?;
         let length = bytes.len() as u64;
         let put = self.inner.put(object, PutPayload::from_bytes(bytes));
         self.within(StoreCall::Put, object, length, put).await.map(drop)
@@ -169,7 +187,8 @@ impl Store {
 
     /// Writes an object that must not exist. The answer [`StoreError::Exists`], and any answer
     /// after which the outcome is unknown, can mean our own write: the caller reads the object and
-    /// compares a nonce.
+    /// compares a nonce. The one change that a process may make that does not own the store: it is
+    /// how one becomes the owner.
     pub(crate) async fn create(&self, object: &Path, bytes: Bytes) -> Result<(), StoreError> {
         let length = bytes.len() as u64;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
@@ -179,9 +198,11 @@ impl Store {
 
     /// Starts an upload in parts.
     pub(crate) async fn multipart(&self, object: &Path) -> Result<Multipart, StoreError> {
+        self.check_fence(object)?;
         let start = self.inner.put_multipart(object);
         let upload = self.within(StoreCall::Multipart, object, 0, start).await?;
-        Ok(Multipart::new(upload, object.clone(), &self.settings, Arc::clone(&self.counters)))
+        let (counters, fence) = (Arc::clone(&self.counters), Arc::clone(&self.fence));
+        Ok(Multipart::new(upload, object.clone(), &self.settings, counters, fence))
     }
 
     /// Deletes objects; one that is not there counts as deleted. On an error any of them may be
@@ -211,6 +232,12 @@ impl Store {
         let mut failed = Vec::new();
         let mut reason = None;
         for (at, object) in objects.iter().enumerate() {
+            // Stores without a bulk delete are sent one object after the other.
+            if let Err(error) = self.check_fence(object) {
+                failed.extend_from_slice(&objects[at..]);
+                reason.get_or_insert(error);
+                break;
+            }
             let answer = async { Ok(answers.next().await) };
             match self.within(StoreCall::Delete, first, 0, answer).await {
                 Ok(Some(Ok(_))) => self.counters.deletes.bump(),
@@ -294,6 +321,7 @@ impl Store {
 
     /// Removes one left-over that a list does not show.
     pub(crate) async fn remove_hidden(&self, left: Hidden) -> Result<(), StoreError> {
+        self.check_fence(&Path::from(left.to_string()))?;
         match (left, &self.admin) {
             (Hidden::Upload { object, id }, Some(admin)) => admin.abort_upload(&object, &id).await,
             (Hidden::Upload { .. }, None) => Ok(()),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{MultipartUpload, PutPayload};
 
-use super::{StoreCall, StoreError, StoreSettings};
+use super::{Fence, StoreCall, StoreError, StoreSettings};
 use crate::counters::Counters;
 
 pub(crate) struct Multipart {
@@ -19,6 +19,7 @@ pub(crate) struct Multipart {
     object: Path,
     settings: StoreSettings,
     counters: Arc<Counters>,
+    fence: Arc<Fence>,
 }
 
 impl Multipart {
@@ -27,8 +28,9 @@ impl Multipart {
         object: Path,
         settings: &StoreSettings,
         counters: Arc<Counters>,
+        fence: Arc<Fence>,
     ) -> Self {
-        Self { upload: Some(upload), object, settings: settings.clone(), counters }
+        Self { upload: Some(upload), object, settings: settings.clone(), counters, fence }
     }
 
     /// Sends the next part. The future may be awaited beside those of other parts.
@@ -51,6 +53,8 @@ impl Multipart {
     /// Makes the object of the parts. `bytes` is their sum: some stores copy them together.
     pub(crate) async fn complete(&mut self, bytes: u64) -> Result<(), StoreError> {
         let Some(upload) = self.upload.as_mut() else { return Ok(()) };
+        let object = self.object.to_string();
+        self.fence.check().map_err(|reason| StoreError::NotOwner { object, reason })?;
         let deadline = self.settings.deadline(bytes);
         let completed = within(deadline, &self.object, &self.counters, upload.complete()).await;
         completed?;

@@ -21,7 +21,9 @@ use crate::config::{SettingError, TieringConfig};
 use crate::key::{KeyError, Layout};
 use crate::manifest::{Facts, Manifest, ManifestError};
 use crate::marker::{self, MarkerError};
+use crate::meta::MetaNumbers;
 use crate::read::Reader;
+use crate::reconcile::HEADERS_AT_ONCE;
 use crate::store::{CheckError, Store, StoreError, StoreOpenError};
 
 /// Why tiered storage cannot start, and what to do about it.
@@ -124,7 +126,7 @@ impl Tiering {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
         config.check()?;
-        let layout = layout(&config, &store)?;
+        let layout = Layout::below(store.url_prefix(), &config.prefix, &config.cluster_id)?;
         let probe = layout.meta(&format!("probe-{}", uuid::Uuid::new_v4().simple()));
         let url = &config.store.url;
         let report = store.check(&probe).await;
@@ -141,21 +143,14 @@ impl Tiering {
             clock,
             reader,
             uploads: Semaphore::new(config.uploads_max),
+            header_reads: Semaphore::new(HEADERS_AT_ONCE),
             in_flight: InFlight::default(),
             complete: AtomicBool::new(complete),
+            meta_numbers: MetaNumbers::default(),
             report,
             config,
         }))
     }
-}
-
-fn layout(config: &TieringConfig, store: &Store) -> Result<Layout, KeyError> {
-    let (above, below) = (store.url_prefix(), config.prefix.trim_matches('/'));
-    let prefix = match (above, below) {
-        ("", prefix) | (prefix, "") => prefix.to_owned(),
-        (above, below) => format!("{above}/{below}"),
-    };
-    Layout::new(&prefix, &config.cluster_id)
 }
 
 async fn open_manifest(

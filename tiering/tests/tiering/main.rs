@@ -11,6 +11,10 @@ mod damage;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod meta;
+#[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod rebuild;
@@ -34,6 +38,14 @@ async fn a_folder_keeps_serves_expires_rebuilds_and_forgets_segments() {
 async fn memory_keeps_serves_expires_rebuilds_and_forgets_segments() {
     let fixture = bad_store::BadStore::new().fixture();
     conformance::a_store_keeps_serves_expires_rebuilds_and_forgets_segments(&fixture).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_and_memory_keep_snapshots_and_have_one_owner() {
+    let folder = Fixture::new("folder://");
+    conformance::a_store_keeps_snapshots_and_has_one_owner(&folder).await;
+    let memory = bad_store::BadStore::new().fixture();
+    conformance::a_store_keeps_snapshots_and_has_one_owner(&memory).await;
 }
 
 #[tokio::test]
