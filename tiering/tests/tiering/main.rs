@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bad_store;
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod crashes;
