@@ -1,4 +1,4 @@
-//! The broker's settings.
+//! The broker's settings that Kafka has, under Kafka's names.
 
 use super::setting::Bounds::{Any, AtLeast, Between, OneOf};
 use super::setting::Kind::{Boolean, Int, List, Long, Text};
@@ -7,7 +7,7 @@ use super::setting::Setting;
 const CODECS: &[&str] = &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"];
 
 /// By name.
-pub(super) const BROKER_SETTINGS: &[Setting] = &[
+pub(super) const KAFKA_SETTINGS: &[Setting] = &[
     Setting::new(
         "auto.create.topics.enable",
         Boolean,
@@ -16,20 +16,6 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         "Makes a topic when a client asks for the metadata of one that is not there.",
     ),
     Setting::new("broker.rack", Text, "", Any, "The rack of this broker, told to clients."),
-    Setting::new(
-        "cache.bytes",
-        Long,
-        "1073741824",
-        AtLeast(1_048_576),
-        "Disk for bytes read back from the object store, taken at the start. What lies there outlives a restart, also with another size. It costs at most 72 bytes of memory for each 256 KiB. Not used by file:// stores, which are read in place.",
-    ),
-    Setting::new(
-        "cache.dir",
-        Text,
-        "",
-        Any,
-        "The folder of that cache, for one broker alone; `cache` in the data directory when not set. What lies there may be deleted while the broker is stopped.",
-    ),
     Setting::new(
         "cluster.id",
         Text,
@@ -468,41 +454,6 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         "262144",
         AtLeast(-1),
         "The kernel's buffer for bytes to a client (`SO_SNDBUF`): twice as much may be on its way to a reader in one round trip. -1 leaves its size to the kernel, for readers further away than some milliseconds.",
-    ),
-    Setting::new(
-        "tiering.gc.interval.ms",
-        Long,
-        "600000",
-        AtLeast(1000),
-        "How often the store is searched for what a crash left.",
-    ),
-    Setting::new(
-        "tiering.gc.min.age.ms",
-        Long,
-        "3600000",
-        AtLeast(0),
-        "Nothing younger is taken for left over.",
-    ),
-    Setting::new(
-        "tiering.max.upload.lag.ms",
-        Long,
-        "-1",
-        AtLeast(-1),
-        "An active segment is rolled and uploaded when its first record is so old: the bound of what a lost disk can lose. -1 for segment.ms alone.",
-    ),
-    Setting::new(
-        "tiering.prefix",
-        Text,
-        "",
-        Any,
-        "A prefix of every object's name, below the store's URL.",
-    ),
-    Setting::new(
-        "tiering.read.ahead.max.bytes",
-        Long,
-        "268435456",
-        AtLeast(0),
-        "How far the store is read ahead of one sequential reader, at most; 0 turns it off. All readers together have half of the cache for it.",
     ),
     Setting::new(
         "unclean.leader.election.enable",

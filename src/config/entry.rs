@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::broker::BrokerConfig;
-use super::broker_settings::BROKER_SETTINGS;
+use super::own_settings::BROKER_SETTINGS;
 use super::setting::{Bounds, ConfigSource, Kind, Setting};
 use super::topic_settings::TOPIC_SETTINGS;
 use super::value::read;

@@ -7,6 +7,7 @@ mod broker_settings;
 mod entry;
 mod error;
 mod file;
+mod own_settings;
 mod setting;
 #[cfg(test)]
 mod table_test;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::broker_settings::BROKER_SETTINGS;
+use super::own_settings::BROKER_SETTINGS;
 use super::setting::{Bounds, Kind, Setting};
 use super::topic_settings::TOPIC_SETTINGS;
 

@@ -18,13 +18,16 @@
 //! | [`Tiering::reconcile`] | marker read, rows by partition, then "complete" | nothing is collected until it ran to its end |
 //!
 //! The modules: `key` (object names), `bundle` (the `.index` object), `store` (calls with
-//! deadlines), `manifest` (rows), `cache` (chunks on the local disk), then one for each operation: `upload`, `read`, `expiry` and
-//! `delete`, `collect`, `reconcile` (with `scan` and `lineage`).
+//! deadlines), `manifest` (rows), `meta` (snapshots of what the caller keeps beside segments),
+//! `cache` (chunks on the local disk), then one for each operation: `upload`, `read`, `expiry` and
+//! `delete`, `collect`, `check`, `reconcile` (with `scan` and `lineage`).
 
 mod bundle;
 mod cache;
+mod check;
 mod checksum;
 mod clock;
+mod clusters;
 mod collect;
 mod config;
 mod counters;
@@ -35,6 +38,8 @@ mod key;
 mod lineage;
 mod manifest;
 mod marker;
+mod meta;
+mod owner;
 mod partition;
 mod read;
 mod reconcile;
@@ -47,7 +52,9 @@ mod upload;
 
 pub use bundle::{BundleError, BundleHeader, IndexBundle};
 pub use cache::CacheOpenError;
+pub use check::{CheckError, CheckOptions, CheckWatch, Finding, FindingKind, LogInspector};
 pub use clock::{Clock, SystemClock};
+pub use clusters::{FindClustersError, FoundCluster, find_clusters};
 pub use collect::{CollectError, CollectOptions, CollectReport, Named};
 pub use config::{Pace, SettingError, TieringConfig, Unpaced};
 pub use counters::CounterValues;
@@ -57,15 +64,17 @@ pub use ids::{LeaderEpoch, Offset, ParseIdError, SegmentId, TopicId};
 pub use key::{KeyError, Layout, ObjectName, ObjectPart, ParseNameError, TopicFolder};
 pub use manifest::{Bounds, ManifestError, Totals};
 pub use marker::MarkerError;
+pub use meta::{EnvelopeError, MetaError, MetaFound, MetaKind, MetaSnapshot};
+pub use owner::{OwnerError, OwnerIdentity, Ownership, TakeOver};
 pub use partition::PartitionKey;
 pub use read::{FileSlice, ReadError, ReplayStream, Replays, Wanted};
-pub use reconcile::{ReconcileError, ReconcileReport};
+pub use reconcile::{FoundPartition, Headers, ReconcileError, ReconcileProgress, ReconcileReport};
 pub use scan::Scope;
 pub use segment::{LocalState, ObjectSpan, RemoteState, Segment};
 pub use steps::{RunThrough, Step, Steps, Stopped};
 pub use store::{
-    Multipart, MultipartRule, Store, StoreCall, StoreError, StoreKind, StoreOpenError, StoreReport,
-    StoreSettings, StoreState, Verify, WrongBytes,
+    Multipart, MultipartRule, NotOwner, Store, StoreCall, StoreError, StoreKind, StoreOpenError,
+    StoreReport, StoreSettings, StoreState, Verify, WrongBytes,
 };
 pub use tiering::{OpenError, Status, Tiering, VouchError};
 pub use upload::{OffloadError, Parts};

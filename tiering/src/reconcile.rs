@@ -3,7 +3,8 @@
 //! ```text
 //! 1  the marker is read: this is the store
 //! 2  each partition is listed; an object pair (log and index) is a segment     step StoreRead
-//! 3  headers of the .index objects complete what names do not tell
+//! 3  headers of the .index objects complete what names do not tell: of all segments, or of the
+//!    first and the last one of each partition
 //! 4  overlaps resolve by leader epoch
 //! 5  local files take their place: those with a live twin, and those without
 //! 6  the partition's rows are replaced in one transaction
@@ -16,33 +17,55 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt as _, stream};
+use tokio::sync::Semaphore;
 
 use crate::bundle;
 use crate::collect::Named;
-use crate::ids::{Offset, SegmentId};
+use crate::ids::{LeaderEpoch, Offset, SegmentId};
 use crate::key::ObjectName;
 use crate::lineage;
-use crate::manifest::{Facts, ManifestError, PieceChange, RowRange};
+use crate::manifest::{self, Facts, ManifestError, PieceChange, RowRange};
 use crate::marker::{self, MarkerError};
 use crate::partition::PartitionKey;
 use crate::read::describes;
-use crate::scan::{Folder, Listed, Pair, Scope};
+use crate::scan::{Folder, Listed, Scope};
 use crate::segment::{LocalState, ObjectSpan, RemoteState, Segment};
 use crate::steps::{Step, Stopped};
 use crate::store::StoreError;
 use crate::tiering::Tiering;
 
-/// Headers read at a time.
-const HEADERS_AT_ONCE: usize = 16;
+/// Partitions that are listed and written at a time.
+const PARTITIONS_AT_ONCE: usize = 16;
+/// Headers read at a time, over all partitions.
+pub(crate) const HEADERS_AT_ONCE: usize = 32;
 /// Enough for nearly every header; a longer one takes a second request.
 const HEADER_BYTES: u64 = 16 << 10;
 const HEADER_BYTES_MAX: u64 = 1 << 20;
+
+/// One partition as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundPartition {
+    /// Which one.
+    pub key: PartitionKey,
+    /// The first offset of the first live segment.
+    pub first: Offset,
+    /// The last offset of the last live segment, inclusive.
+    pub end: Offset,
+    /// The highest leader epoch in any object's name, also of those that do not count.
+    pub leader_epoch: LeaderEpoch,
+    /// Live segments.
+    pub segments: u64,
+    /// Bytes of their logs.
+    pub bytes: u64,
+    /// When the last object was written, by the store's clock, in milliseconds.
+    pub modified_ms: i64,
+}
 
 /// What a reconcile found and wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReconcileReport {
     /// Every partition that has a segment in the store.
-    pub partitions: Vec<PartitionKey>,
+    pub partitions: Vec<FoundPartition>,
     /// Rows of live segments.
     pub live: u64,
     /// Rows of segments that only the local disk has.
@@ -56,6 +79,40 @@ pub struct ReconcileReport {
     pub damaged: Named,
     /// Names that are not ours.
     pub foreign: Named,
+}
+
+impl ReconcileReport {
+    fn add(&mut self, other: Self) {
+        self.partitions.extend(other.partitions);
+        self.live += other.live;
+        self.local_only += other.local_only;
+        self.shadowed.append(other.shadowed);
+        self.incomplete.append(other.incomplete);
+        self.damaged.append(other.damaged);
+        self.foreign.append(other.foreign);
+    }
+}
+
+/// How far a reconcile is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReconcileProgress {
+    /// Partitions done.
+    pub partitions: u64,
+    /// Partitions in all.
+    pub of_partitions: u64,
+    /// Live segments found so far.
+    pub segments: u64,
+}
+
+/// Whose headers are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Headers {
+    /// Every segment's: a row gets all that it can hold, for one request each.
+    All,
+    /// The first and the last segment's of each partition. Names and sizes tell offsets, the largest
+    /// timestamp and the epoch; a row lacks the first timestamp, the log's checksum, and epochs that
+    /// begin inside.
+    Ends,
 }
 
 /// Why the manifest was not rebuilt.
@@ -87,6 +144,21 @@ impl Tiering {
         scope: &Scope,
         local: &[Segment],
     ) -> Result<ReconcileReport, ReconcileError> {
+        self.rebuild(scope, local, Headers::All, &|_| ()).await
+    }
+
+    /// As [`Tiering::reconcile`], with a say in what is read, and told of each partition that is
+    /// done.
+    ///
+    /// # Errors
+    /// As [`Tiering::reconcile`].
+    pub async fn rebuild(
+        &self,
+        scope: &Scope,
+        local: &[Segment],
+        headers: Headers,
+        told: &(dyn Fn(ReconcileProgress) + Send + Sync),
+    ) -> Result<ReconcileReport, ReconcileError> {
         let cluster = &self.config.cluster_id;
         let found = marker::read(&self.store, &self.layout, cluster).await?;
         let missing = || MarkerError::Missing { object: marker::name(&self.layout).to_string() };
@@ -99,14 +171,30 @@ impl Tiering {
         let (folders, foreign) = self.scan_folders(scope).await?;
         let mut report = ReconcileReport::default();
         foreign.into_iter().for_each(|name| report.foreign.add(name));
-        for folder in folders {
-            let id = (folder.topic.topic_id, folder.partition);
-            let local = by_partition.remove(&id).unwrap_or_default();
-            self.reconcile_partition(&folder, &local, &mut report).await?;
+        let mut progress =
+            ReconcileProgress { of_partitions: folders.len() as u64, ..Default::default() };
+        told(progress);
+        let work: Vec<_> = folders
+            .into_iter()
+            .map(|folder| {
+                let id = (folder.topic.topic_id, folder.partition);
+                let local = by_partition.remove(&id).unwrap_or_default();
+                let turns = &self.header_reads;
+                async move { self.reconcile_partition(&folder, &local, headers, turns).await }
+            })
+            .collect();
+        let mut under_way = stream::iter(work).buffer_unordered(PARTITIONS_AT_ONCE);
+        while let Some(done) = under_way.next().await {
+            report.add(done?);
+            progress.partitions += 1;
+            progress.segments = report.live;
+            told(progress);
         }
+        drop(under_way);
         for (_, local) in by_partition {
             self.write_local_only(&local, &mut report).await?;
         }
+        report.partitions.sort_by(|a, b| a.key.cmp(&b.key));
         if *scope == Scope::All {
             let facts = Facts { store_id: Some(found.store_id), complete: true };
             self.manifest.save_facts(facts).await?;
@@ -119,8 +207,10 @@ impl Tiering {
         &self,
         folder: &Folder,
         local: &[&Segment],
-        report: &mut ReconcileReport,
-    ) -> Result<(), ReconcileError> {
+        headers: Headers,
+        turns: &Semaphore,
+    ) -> Result<ReconcileReport, ReconcileError> {
+        let mut report = ReconcileReport::default();
         let listing = self.scan_folder(&folder.path).await?;
         self.reached(Step::StoreRead)?;
         listing.foreign.iter().for_each(|name| report.foreign.add(name));
@@ -132,22 +222,20 @@ impl Tiering {
             .map(|row| row.segment_id)
             .collect();
 
-        let mut whole = Vec::new();
+        let (mut whole, mut leader_epoch, mut modified_ms) = (Vec::new(), LeaderEpoch::ZERO, 0);
         for (attempt, pair) in listing.pairs {
-            match (&pair.log, &pair.index) {
+            for (name, object) in pair.log.iter().chain(&pair.index) {
+                leader_epoch = leader_epoch.max(name.leader_epoch);
+                modified_ms = modified_ms.max(object.modified_ms);
+            }
+            match (pair.log, pair.index) {
                 _ if busy.contains(&attempt) => {}
-                (Some(log), Some(index)) => whole.push((log.clone(), index.1.clone())),
-                _ => incomplete(&pair, report),
+                (Some(log), Some(index)) => whole.push((log, index.1)),
+                (log, index) => incomplete(log.iter().chain(&index), &mut report),
             }
         }
-        let read = whole.into_iter().map(|(log, index)| self.read_row(&shown, log, index));
-        let read: Vec<_> = stream::iter(read).buffer_unordered(HEADERS_AT_ONCE).collect().await;
-        let mut found = Vec::with_capacity(read.len());
-        for row in read {
-            let (row, damage) = row?;
-            damage.into_iter().for_each(|name| report.damaged.add(name));
-            found.extend(row);
-        }
+        let found = self.read_rows(&shown, whole, headers, turns, &mut report);
+        let found = found.await?;
         let replaces = found.iter().map(|row| row.segment_id).collect();
         let resolved = lineage::resolve(found);
         for row in &resolved.shadowed {
@@ -158,11 +246,63 @@ impl Tiering {
         let key = pieces.first().map_or(shown, |piece| piece.partition.clone());
         report.live += pieces.len() as u64;
         report.local_only += local_only.len() as u64;
-        if !pieces.is_empty() {
-            report.partitions.push(key.clone());
+        if let (Some(first), Some(last)) = (pieces.first(), pieces.last()) {
+            report.partitions.push(FoundPartition {
+                key: key.clone(),
+                first: first.base,
+                end: last.end,
+                leader_epoch,
+                segments: pieces.len() as u64,
+                bytes: pieces.iter().map(|piece| piece.size).sum(),
+                modified_ms,
+            });
         }
         let change = PieceChange { replaces, pieces, local_only };
-        Ok(self.manifest.replace_live(&key, change).await?)
+        self.manifest.replace_live(&key, change).await?;
+        Ok(report)
+    }
+
+    /// The rows of whole pairs; what is wrong with any of them is told.
+    async fn read_rows(
+        &self,
+        shown: &PartitionKey,
+        mut whole: Vec<((ObjectName, Listed), Listed)>,
+        headers: Headers,
+        turns: &Semaphore,
+        report: &mut ReconcileReport,
+    ) -> Result<Vec<Segment>, StoreError> {
+        whole.sort_by_key(|((name, _), _)| (name.base, name.segment_id));
+        let ends = [0, whole.len().saturating_sub(1)];
+        let mut rows = Vec::with_capacity(whole.len());
+        let mut reads = Vec::new();
+        for (at, ((name, log), index)) in whole.into_iter().enumerate() {
+            if headers == Headers::All || ends.contains(&at) {
+                reads.push(self.read_row(shown, (name, log), index, turns));
+            } else {
+                rows.push(row_by_name(shown, &name, &log));
+            }
+        }
+        let mut reads = stream::iter(reads).buffer_unordered(HEADERS_AT_ONCE);
+        while let Some(read) = reads.next().await {
+            let (row, damage) = read?;
+            damage.into_iter().for_each(|name| report.damaged.add(name));
+            rows.extend(row);
+        }
+        // A cut folder's name is made whole by any header; all rows bear the same one.
+        if let Some(named) =
+            rows.iter().map(|row| &row.partition).find(|key| *key != shown).cloned()
+        {
+            rows.iter_mut().for_each(|row| row.partition = named.clone());
+        }
+        // One object that no row can describe must not keep all others from theirs.
+        rows.retain(|row| {
+            let fits = manifest::is_segment(row);
+            if !fits {
+                report.damaged.add(self.object_name(row, crate::key::ObjectPart::Log));
+            }
+            fits
+        });
+        Ok(rows)
     }
 
     async fn write_local_only(
@@ -195,7 +335,10 @@ impl Tiering {
         shown: &PartitionKey,
         (name, log): (ObjectName, Listed),
         index: Listed,
+        turns: &Semaphore,
     ) -> Result<(Option<Segment>, Option<String>), StoreError> {
+        // The semaphore is never closed.
+        let _turn = turns.acquire().await;
         let by_name = row_by_name(shown, &name, &log);
         let (header, there) = futures::join!(self.read_header(&index), self.store.head(&log.path));
         match there {
@@ -235,8 +378,11 @@ impl Tiering {
     }
 }
 
-fn incomplete(pair: &Pair, report: &mut ReconcileReport) {
-    pair.objects().for_each(|object| report.incomplete.add(object.path.as_ref()));
+fn incomplete<'a>(
+    objects: impl Iterator<Item = &'a (ObjectName, Listed)>,
+    report: &mut ReconcileReport,
+) {
+    objects.for_each(|(_, object)| report.incomplete.add(object.path.as_ref()));
 }
 
 /// What a name and a size tell: all that a lookup needs.

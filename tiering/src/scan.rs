@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use futures::{StreamExt as _, stream};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
@@ -13,6 +14,9 @@ use crate::key::{ObjectName, ObjectPart, TopicFolder};
 use crate::partition::PartitionKey;
 use crate::store::StoreError;
 use crate::tiering::Tiering;
+
+/// Topics whose partitions are listed at a time.
+const LISTS_AT_ONCE: usize = 16;
 
 /// Which partitions an operation looks at. A broker that shares the store with others names its
 /// own: it knows nothing of the rows of the others.
@@ -100,12 +104,21 @@ impl Tiering {
                 folders.extend(keys.iter().filter_map(folder));
             }
             Scope::All => {
-                for topic_path in self.store.folders(&self.layout.topics()).await? {
-                    let Some(topic) = self.layout.read_topic(&topic_path) else {
-                        foreign.push(topic_path.to_string());
-                        continue;
-                    };
-                    for path in self.store.folders(&topic_path).await? {
+                let mut topics = Vec::new();
+                for path in self.store.folders(&self.layout.topics()).await? {
+                    match self.layout.read_topic(&path) {
+                        Some(topic) => topics.push((path, topic)),
+                        None => foreign.push(path.to_string()),
+                    }
+                }
+                let list = |(path, topic): (Path, TopicFolder)| async move {
+                    Ok::<_, StoreError>((topic, self.store.folders(&path).await?))
+                };
+                let lists: Vec<_> = topics.into_iter().map(list).collect();
+                let mut lists = stream::iter(lists).buffered(LISTS_AT_ONCE);
+                while let Some(listed) = lists.next().await {
+                    let (topic, paths) = listed?;
+                    for path in paths {
                         match self.layout.read_partition(&path) {
                             Some(partition) => {
                                 folders.push(Folder { path, topic: topic.clone(), partition });

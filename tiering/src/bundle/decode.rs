@@ -61,6 +61,12 @@ pub(super) fn header(bytes: &[u8]) -> Result<BundleHeader, BundleError> {
     Ok(decode_header(bytes)?.header)
 }
 
+pub(super) fn header_and_length(bytes: &[u8]) -> Result<(BundleHeader, u64), BundleError> {
+    let Decoded { header, table, .. } = decode_header(bytes)?;
+    let ends = table.iter().map(|entry| entry.position.saturating_add(entry.length));
+    Ok((header, ends.max().unwrap_or_default()))
+}
+
 pub(super) fn bundle(bytes: Bytes) -> Result<IndexBundle, BundleError> {
     let Decoded { header, checksum_block, table } = decode_header(&bytes)?;
     let part = |kind: PartKind| {

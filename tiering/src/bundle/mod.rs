@@ -191,5 +191,10 @@ pub(crate) fn header(bytes: &[u8]) -> Result<BundleHeader, BundleError> {
     decode::header(bytes)
 }
 
+/// As [`header`], with the length that the whole object ought to have.
+pub(crate) fn header_and_length(bytes: &[u8]) -> Result<(BundleHeader, u64), BundleError> {
+    decode::header_and_length(bytes)
+}
+
 #[cfg(test)]
 mod tests;

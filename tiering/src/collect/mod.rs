@@ -59,6 +59,12 @@ impl Named {
             self.names.push(name.into());
         }
     }
+
+    pub(crate) fn append(&mut self, other: Self) {
+        self.count += other.count;
+        let room = NAMES_MAX.saturating_sub(self.names.len());
+        self.names.extend(other.names.into_iter().take(room));
+    }
 }
 
 /// What a collection found, and, unless it was a dry run, did.

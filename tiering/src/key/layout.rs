@@ -83,6 +83,19 @@ impl Layout {
         Ok(Self { root: format!("{prefix}/{cluster_id}") })
     }
 
+    /// The layout of `cluster_id` under two prefixes, the store's own and one below it.
+    ///
+    /// # Errors
+    /// As [`Layout::new`].
+    pub(crate) fn below(store: &str, prefix: &str, cluster_id: &str) -> Result<Self, KeyError> {
+        Self::new(&joined(store, prefix), cluster_id)
+    }
+
+    /// The folder of the clusters' folders.
+    pub(crate) fn clusters(store: &str, prefix: &str) -> Path {
+        Path::from(joined(store, prefix))
+    }
+
     /// Everything that belongs to the cluster.
     #[must_use]
     pub fn root(&self) -> Path {
@@ -143,6 +156,13 @@ impl Layout {
         let text = folder.filename()?;
         let number: i32 = text.parse().ok()?;
         (number >= 0 && number.to_string() == text).then_some(number)
+    }
+}
+
+fn joined(above: &str, below: &str) -> String {
+    match (above, below.trim_matches('/')) {
+        ("", prefix) | (prefix, "") => prefix.to_owned(),
+        (above, below) => format!("{above}/{below}"),
     }
 }
 

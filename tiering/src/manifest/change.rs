@@ -110,7 +110,11 @@ pub(super) fn replace_live(
     found: &PieceChange,
     now_ms: i64,
 ) -> Result<(), ManifestError> {
-    for known in all_rows(connection, partition.id())? {
+    let known = all_rows(connection, partition.id())?;
+    if known.is_empty() {
+        return insert_fresh(connection, partition, found, now_ms);
+    }
+    for known in known {
         let replaced = known.is_live() && found.replaces.contains(&known.segment_id);
         let rebuilt = |piece: &Segment| piece.base == known.base;
         let local_again = known.remote == RemoteState::None && found.pieces.iter().any(rebuilt);
@@ -131,6 +135,34 @@ pub(super) fn replace_live(
     Ok(())
 }
 
+/// Rows of a partition that has none: nothing can be in their way but they themselves, so they are
+/// checked against each other, not by a query each.
+fn insert_fresh(
+    connection: &Connection,
+    partition: &PartitionKey,
+    found: &PieceChange,
+    now_ms: i64,
+) -> Result<(), ManifestError> {
+    let mut live_until = Offset::new(-1);
+    for piece in &found.pieces {
+        check_segment(piece)?;
+        if piece.base <= live_until {
+            return Err(ManifestError::Overlap {
+                partition: partition.to_string(),
+                base: piece.base,
+                end: piece.end,
+                other: live_until,
+            });
+        }
+        live_until = piece.end;
+    }
+    found.local_only.iter().try_for_each(check_segment)?;
+    if found.pieces.is_empty() && found.local_only.is_empty() {
+        return Ok(());
+    }
+    row::write_all(connection, partition, found.pieces.iter().chain(&found.local_only), now_ms)
+}
+
 pub(super) fn drop_partition(
     connection: &Connection,
     id: (TopicId, i32),
@@ -143,6 +175,11 @@ pub(super) fn drop_partition(
 fn all_rows(connection: &Connection, id: (TopicId, i32)) -> Result<Vec<Segment>, ManifestError> {
     let all = RowRange { from: Offset::ZERO, to: Offset::MAX, remote: None, limit: usize::MAX };
     query::rows(connection, id, &all)
+}
+
+/// Whether a row can describe it.
+pub(crate) fn is_segment(segment: &Segment) -> bool {
+    check_segment(segment).is_ok()
 }
 
 fn check_segment(segment: &Segment) -> Result<(), ManifestError> {

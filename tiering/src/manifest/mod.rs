@@ -26,7 +26,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use change::PieceChange;
+pub(crate) use change::{PieceChange, is_segment};
 pub use error::ManifestError;
 pub(crate) use facts::Facts;
 pub use query::{Bounds, Totals};

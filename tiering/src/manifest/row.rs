@@ -42,38 +42,51 @@ pub(super) fn write(
     segment: &Segment,
     now_ms: i64,
 ) -> Result<(), ManifestError> {
+    write_all(connection, &segment.partition, std::iter::once(segment), now_ms)
+}
+
+/// Writes rows of one partition, over those that have the same keys.
+pub(super) fn write_all<'a>(
+    connection: &Connection,
+    partition: &PartitionKey,
+    segments: impl Iterator<Item = &'a Segment>,
+    now_ms: i64,
+) -> Result<(), ManifestError> {
     let mut topic = connection.prepare_cached(
         "INSERT INTO topics (topic_id, name) VALUES (?1, ?2) \
          ON CONFLICT (topic_id) DO UPDATE SET name = excluded.name WHERE name <> excluded.name",
     )?;
-    let (topic_id, partition) = segment.partition.id();
-    topic.execute(params![topic_id.as_bytes(), &*segment.partition.topic])?;
-    let size = i64::try_from(segment.size).map_err(|_| ManifestError::NotASegment("its size"))?;
+    let (topic_id, number) = partition.id();
+    topic.execute(params![topic_id.as_bytes(), &*partition.topic])?;
     let mut insert = connection.prepare_cached(
         "INSERT OR REPLACE INTO segments (topic_id, partition, base_offset, end_offset, \
          object_base, object_end, first_timestamp_ms, max_timestamp_ms, size, leader_epoch, \
          epochs, segment_id, log_crc, sealed_ms, changed_ms, local_state, remote_state) \
          VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
     )?;
-    insert.execute(params![
-        topic_id.as_bytes(),
-        partition,
-        segment.base.get(),
-        segment.end.get(),
-        segment.object.base.get(),
-        segment.object.end.get(),
-        segment.first_timestamp_ms,
-        segment.max_timestamp_ms,
-        size,
-        segment.leader_epoch.get(),
-        write_epochs(&segment.epochs),
-        segment.segment_id.as_bytes(),
-        segment.log_crc,
-        segment.sealed_ms,
-        now_ms,
-        local_number(segment.local),
-        remote_number(segment.remote),
-    ])?;
+    for segment in segments {
+        let size =
+            i64::try_from(segment.size).map_err(|_| ManifestError::NotASegment("its size"))?;
+        insert.execute(params![
+            topic_id.as_bytes(),
+            number,
+            segment.base.get(),
+            segment.end.get(),
+            segment.object.base.get(),
+            segment.object.end.get(),
+            segment.first_timestamp_ms,
+            segment.max_timestamp_ms,
+            size,
+            segment.leader_epoch.get(),
+            write_epochs(&segment.epochs),
+            segment.segment_id.as_bytes(),
+            segment.log_crc,
+            segment.sealed_ms,
+            now_ms,
+            local_number(segment.local),
+            remote_number(segment.remote),
+        ])?;
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path;
 
+use super::fence::NotOwner;
 use crate::bundle::BundleError;
 
 /// The client's texts can hold whole stack traces.
@@ -167,6 +168,14 @@ pub enum StoreError {
         /// What the store says.
         detail: String,
     },
+    /// This process does not own the store, or is not sure to: nothing was sent.
+    #[error("{object} stays as it is: {reason}")]
+    NotOwner {
+        /// On which object.
+        object: String,
+        /// Why not.
+        reason: NotOwner,
+    },
 }
 
 impl StoreError {
@@ -179,6 +188,7 @@ impl StoreError {
                 | Self::TimedOut { .. }
                 | Self::LeftAlone { .. }
                 | Self::WrongBytes { .. }
+                | Self::NotOwner { reason: NotOwner::Unsure, .. }
         )
     }
 

@@ -18,6 +18,7 @@ mod check;
 mod circuit;
 mod credentials;
 mod error;
+mod fence;
 mod local_folder;
 mod multipart;
 mod open;
@@ -47,6 +48,8 @@ pub use check::{MultipartRule, StoreReport};
 pub use circuit::StoreState;
 pub(crate) use error::detail;
 pub use error::{StoreCall, StoreError, WrongBytes};
+pub use fence::NotOwner;
+pub(crate) use fence::{Fence, VALID_FOR};
 pub use multipart::Multipart;
 pub use open::StoreOpenError;
 pub use settings::{StoreKind, StoreSettings, Verify};
@@ -67,6 +70,7 @@ pub struct Store {
     folder: Option<LocalFileSystem>,
     admin: Option<S3Admin>,
     counters: Arc<Counters>,
+    fence: Arc<Fence>,
 }
 
 impl Store {
@@ -101,6 +105,7 @@ impl Store {
             folder: None,
             admin: None,
             counters,
+            fence: Arc::default(),
         }
     }
 
@@ -137,6 +142,18 @@ impl Store {
 
     pub(crate) fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// What lets changes through.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.fence
+    }
+
+    /// Refuses to begin a change of the store that this process does not own.
+    fn check_fence(&self, object: &Path) -> Result<(), StoreError> {
+        self.fence
+            .check()
+            .map_err(|reason| StoreError::NotOwner { object: object.to_string(), reason })
     }
 
     /// The file that holds an object, when the store is a folder.
@@ -198,6 +215,7 @@ impl Store {
     /// # Errors
     /// What the store says. After [`StoreError::TimedOut`] the object may be there all the same.
     pub async fn put(&self, object: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        self.check_fence(object)?;
         let length = bytes.len() as u64;
         let put = self.inner.put(object, PutPayload::from_bytes(bytes));
         self.within(StoreCall::Put, object, length, put).await.map(drop)
@@ -205,7 +223,8 @@ impl Store {
 
     /// Writes an object that must not exist. The answer [`StoreError::Exists`], and any answer
     /// after which the outcome is unknown, can mean our own write: the caller reads the object and
-    /// compares a nonce.
+    /// compares a nonce. The one change that a process may make that does not own the store: it is
+    /// how one becomes the owner.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when it is there; else what the store says.
@@ -221,9 +240,10 @@ impl Store {
     /// # Errors
     /// What the store says.
     pub async fn multipart(&self, object: &Path) -> Result<Multipart, StoreError> {
+        self.check_fence(object)?;
         let start = self.inner.put_multipart(object);
         let upload = self.within(StoreCall::Multipart, object, 0, start).await?;
-        Ok(Multipart::new(upload, object.clone(), Arc::clone(&self.calls)))
+        Ok(Multipart::new(upload, object.clone(), Arc::clone(&self.calls), Arc::clone(&self.fence)))
     }
 
     /// Deletes objects; one that is not there counts as deleted. On an error any of them may be
@@ -256,6 +276,12 @@ impl Store {
         let mut failed = Vec::new();
         let mut reason = None;
         for (at, object) in objects.iter().enumerate() {
+            // Stores without a bulk delete are sent one object after the other.
+            if let Err(error) = self.check_fence(object) {
+                failed.extend_from_slice(&objects[at..]);
+                reason.get_or_insert(error);
+                break;
+            }
             let answer = async { answers.next().await.transpose() };
             match self.within(StoreCall::Delete, object, 0, answer).await {
                 Ok(Some(_)) => self.counters.deletes.bump(),
@@ -343,6 +369,7 @@ impl Store {
 
     /// Removes one left-over that a list does not show.
     pub(crate) async fn remove_hidden(&self, left: Hidden) -> Result<(), StoreError> {
+        self.check_fence(&Path::from(left.to_string()))?;
         match (left, &self.admin) {
             (Hidden::Upload { object, id }, Some(admin)) => admin.abort_upload(&object, &id).await,
             (Hidden::Upload { .. }, None) => Ok(()),

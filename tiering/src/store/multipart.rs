@@ -11,18 +11,24 @@ use object_store::path::Path;
 use object_store::{MultipartUpload, PutPayload};
 
 use super::calls::Calls;
-use super::{StoreCall, StoreError};
+use super::{Fence, StoreCall, StoreError};
 
 /// An upload under way. Nothing of it can be read before [`Multipart::complete`].
 pub struct Multipart {
     upload: Option<Box<dyn MultipartUpload>>,
     object: Path,
     calls: Arc<Calls>,
+    fence: Arc<Fence>,
 }
 
 impl Multipart {
-    pub(super) fn new(upload: Box<dyn MultipartUpload>, object: Path, calls: Arc<Calls>) -> Self {
-        Self { upload: Some(upload), object, calls }
+    pub(super) fn new(
+        upload: Box<dyn MultipartUpload>,
+        object: Path,
+        calls: Arc<Calls>,
+        fence: Arc<Fence>,
+    ) -> Self {
+        Self { upload: Some(upload), object, calls, fence }
     }
 
     /// Sends the next part. The future may be awaited beside those of other parts.
@@ -51,6 +57,8 @@ impl Multipart {
     /// What the store says. After [`StoreError::TimedOut`] the object may be there all the same.
     pub async fn complete(&mut self, bytes: u64) -> Result<(), StoreError> {
         let Some(upload) = self.upload.as_mut() else { return Ok(()) };
+        let object = self.object.to_string();
+        self.fence.check().map_err(|reason| StoreError::NotOwner { object, reason })?;
         let complete = upload.complete();
         self.calls.make(StoreCall::Multipart, &self.object, bytes, complete).await?;
         self.upload = None;

@@ -24,6 +24,7 @@ use crate::ids::{Offset, SegmentId};
 use crate::key::{Layout, ObjectPart};
 use crate::manifest::{Bounds, Change, Manifest, ManifestError, RowRange, Totals};
 use crate::marker::{self, MarkerError};
+use crate::meta::MetaNumbers;
 use crate::partition::PartitionKey;
 use crate::read::Reader;
 use crate::segment::Segment;
@@ -41,8 +42,10 @@ pub struct Tiering {
     pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) reader: Reader,
     pub(crate) uploads: Semaphore,
+    pub(crate) header_reads: Semaphore,
     pub(crate) in_flight: InFlight,
     pub(crate) complete: AtomicBool,
+    pub(crate) meta_numbers: MetaNumbers,
     report: StoreReport,
 }
 
@@ -146,6 +149,14 @@ impl Tiering {
     /// When the manifest cannot be read.
     pub async fn bounds(&self, partition: &PartitionKey) -> Result<Bounds, ManifestError> {
         self.manifest.bounds(partition).await
+    }
+
+    /// Every partition that has a row.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn partitions(&self) -> Result<Vec<PartitionKey>, ManifestError> {
+        self.manifest.partitions().await
     }
 
     /// How things stand. Reads every row: not for a hot path.

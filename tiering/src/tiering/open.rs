@@ -24,7 +24,9 @@ use crate::config::{SettingError, TieringConfig};
 use crate::key::{KeyError, Layout};
 use crate::manifest::{Facts, Manifest, ManifestError};
 use crate::marker::{self, MarkerError};
+use crate::meta::MetaNumbers;
 use crate::read::Reader;
+use crate::reconcile::HEADERS_AT_ONCE;
 use crate::store::{CheckError, Store, StoreError, StoreOpenError};
 
 /// How long to wait for the cache folder: another tiering of this process, or a process that ends,
@@ -126,7 +128,7 @@ impl Tiering {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
         config.check()?;
-        let layout = layout(&config, &store)?;
+        let layout = Layout::below(store.url_prefix(), &config.prefix, &config.cluster_id)?;
         let probe = layout.meta(&format!("probe-{}", uuid::Uuid::new_v4().simple()));
         let url = &config.store.url;
         let report = store.check(&probe).await;
@@ -146,21 +148,14 @@ impl Tiering {
             cache,
             reader,
             uploads: Semaphore::new(config.uploads_max),
+            header_reads: Semaphore::new(HEADERS_AT_ONCE),
             in_flight: InFlight::default(),
             complete: AtomicBool::new(complete),
+            meta_numbers: MetaNumbers::default(),
             report,
             config,
         }))
     }
-}
-
-fn layout(config: &TieringConfig, store: &Store) -> Result<Layout, KeyError> {
-    let (above, below) = (store.url_prefix(), config.prefix.trim_matches('/'));
-    let prefix = match (above, below) {
-        ("", prefix) | (prefix, "") => prefix.to_owned(),
-        (above, below) => format!("{above}/{below}"),
-    };
-    Layout::new(&prefix, &config.cluster_id)
 }
 
 async fn open_manifest(

@@ -50,6 +50,12 @@ async fn what_torn_uploads_left_is_collected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn hdfs_keeps_snapshots_and_has_one_owner() {
+    let fixture = cluster::fixture();
+    conformance::a_store_keeps_snapshots_and_has_one_owner(&fixture).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn temporary_files_of_dead_writers_are_found_in_the_list_and_removed() {
     let fixture = cluster::fixture();
     let tiering = fixture.open().await;

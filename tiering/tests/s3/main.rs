@@ -41,6 +41,12 @@ async fn what_torn_uploads_left_is_collected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s3_keeps_snapshots_and_has_one_owner() {
+    let fixture = fixture("snapshots").await;
+    conformance::a_store_keeps_snapshots_and_has_one_owner(&fixture).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_start_up_check_tells_what_the_bucket_lacks() {
     let fixture = fixture("check").await;
     let tiering = fixture.open().await;

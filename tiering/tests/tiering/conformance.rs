@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use icecore_tiering::{
-    CollectOptions, LocalState, Offset, ReadError, RemoteState, Retention, RunThrough, Scope,
-    Segment, Step,
+    CollectOptions, LocalState, MetaKind, Offset, OwnerError, OwnerIdentity, ReadError,
+    RemoteState, Retention, RunThrough, Scope, Segment, Step, TakeOver,
 };
 
 use crate::death::DieAt;
@@ -49,7 +50,8 @@ pub(crate) async fn a_store_keeps_serves_expires_rebuilds_and_forgets_segments(f
     let tiering = fixture.open().await;
     assert!(tiering.needs_reconcile());
     let report = tiering.reconcile(&Scope::All, &[]).await.unwrap();
-    assert_eq!(report.partitions, std::slice::from_ref(&partition));
+    let found: Vec<_> = report.partitions.iter().map(|found| &found.key).collect();
+    assert_eq!(found, [&partition]);
     assert_eq!(rows(&tiering, &partition).await, before, "the same rows from the store alone");
     assert!(!tiering.needs_reconcile());
     assert!(read_log(&tiering, &live[1]).await == made[1].log);
@@ -160,4 +162,29 @@ pub(crate) fn remove_manifest(fixture: &Fixture) {
             std::fs::remove_file(file).unwrap();
         }
     }
+}
+
+/// Snapshots are numbered, created once and read back; of two brokers one owns the store.
+pub(crate) async fn a_store_keeps_snapshots_and_has_one_owner(fixture: &Fixture) {
+    const THINGS: MetaKind = MetaKind::new("things");
+    let tiering = fixture.open().await;
+    assert_eq!(tiering.newest_meta(THINGS).await.unwrap().newest, None);
+    for number in 1..=6_u64 {
+        let payload = Bytes::from(format!("state {number}"));
+        assert_eq!(tiering.put_meta(THINGS, payload.clone()).await.unwrap(), number);
+        let newest = tiering.newest_meta(THINGS).await.unwrap().newest.unwrap();
+        assert_eq!((newest.number, newest.payload), (number, payload));
+    }
+    let identity = |name: &str| OwnerIdentity { instance: name.into(), holder: name.into() };
+    let own = |name, take_over| tiering.own(identity(name), take_over, &|_, _| ());
+    let mut first = own("a", TakeOver::Never).await.unwrap();
+    for _ in 0..5 {
+        first.renew_now().await.unwrap();
+    }
+    assert!(matches!(own("b", TakeOver::Never).await, Err(OwnerError::Held { .. })));
+    let second = own("b", TakeOver::Now).await.unwrap();
+    assert!(matches!(first.renew_now().await, Err(OwnerError::Held { .. })));
+    assert!(tiering.put_meta(THINGS, Bytes::new()).await.is_err(), "one process, now deposed");
+    drop(second);
+    tiering.close().await;
 }

@@ -5,6 +5,8 @@ mod bad_store;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod crashes;
@@ -18,6 +20,10 @@ mod fixture;
 mod lists;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod meta;
+#[cfg(test)]
+mod owners;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
@@ -77,6 +83,14 @@ mod calls_of_a_folder {
     }
 
     calls::store_calls!(Place::new(Store::open(folder()).await.unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_and_memory_keep_snapshots_and_have_one_owner() {
+    let folder = Fixture::new("folder://");
+    conformance::a_store_keeps_snapshots_and_has_one_owner(&folder).await;
+    let memory = bad_store::BadStore::new().fixture();
+    conformance::a_store_keeps_snapshots_and_has_one_owner(&memory).await;
 }
 
 #[tokio::test]

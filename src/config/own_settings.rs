@@ -1,0 +1,76 @@
+//! The broker's settings that only icecore has, and all of them together.
+
+use super::broker_settings::KAFKA_SETTINGS;
+use super::setting::Bounds::{Any, AtLeast};
+use super::setting::Kind::{Long, Text};
+use super::setting::Setting;
+
+/// By name.
+const OWN_SETTINGS: &[Setting] = &[
+    Setting::new(
+        "cache.bytes",
+        Long,
+        "1073741824",
+        AtLeast(1_048_576),
+        "Disk for bytes read back from the object store, taken at the start. What lies there outlives a restart, also with another size. It costs at most 72 bytes of memory for each 256 KiB. Not used by file:// stores, which are read in place.",
+    ),
+    Setting::new(
+        "cache.dir",
+        Text,
+        "",
+        Any,
+        "The folder of that cache, for one broker alone; `cache` in the data directory when not set. What lies there may be deleted while the broker is stopped.",
+    ),
+    Setting::new(
+        "tiering.gc.interval.ms",
+        Long,
+        "600000",
+        AtLeast(1000),
+        "How often the store is searched for what a crash left.",
+    ),
+    Setting::new(
+        "tiering.gc.min.age.ms",
+        Long,
+        "3600000",
+        AtLeast(0),
+        "Nothing younger is taken for left over.",
+    ),
+    Setting::new(
+        "tiering.max.upload.lag.ms",
+        Long,
+        "-1",
+        AtLeast(-1),
+        "An active segment is rolled and uploaded when its first record is so old: the bound of what a lost disk can lose. -1 for segment.ms alone.",
+    ),
+    Setting::new(
+        "tiering.prefix",
+        Text,
+        "",
+        Any,
+        "A prefix of every object's name, below the store's URL.",
+    ),
+    Setting::new(
+        "tiering.read.ahead.max.bytes",
+        Long,
+        "268435456",
+        AtLeast(0),
+        "How far the store is read ahead of one sequential reader, at most; 0 turns it off. All readers together have half of the cache for it.",
+    ),
+];
+
+/// Every setting of the broker: those that Kafka has, then icecore's own, each by name.
+pub(super) const BROKER_SETTINGS: &[Setting] =
+    &joined::<{ KAFKA_SETTINGS.len() + OWN_SETTINGS.len() }>();
+
+const fn joined<const ALL: usize>() -> [Setting; ALL] {
+    let mut all = [OWN_SETTINGS[0]; ALL];
+    let mut at = 0;
+    while at < ALL {
+        all[at] = match at.checked_sub(KAFKA_SETTINGS.len()) {
+            None => KAFKA_SETTINGS[at],
+            Some(own) => OWN_SETTINGS[own],
+        };
+        at += 1;
+    }
+    all
+}
