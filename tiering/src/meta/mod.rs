@@ -10,6 +10,8 @@
 //! - The highest number that reads right is the one that counts. A damaged one is told of, and the
 //!   one before it counts.
 //! - An older one goes only after a newer one was written and verified, and a few stay.
+//! - A list that lacks what must be there is an error (see `numbered`): neither a write nor a read
+//!   takes an old number for the newest.
 //!
 //! A crash after a create and before the removal of older ones leaves some more of these: the next
 //! write removes them.

@@ -2,6 +2,12 @@
 //!
 //! A create that is answered "exists", or not at all, may have been our own write: the object is
 //! read and its nonce compared before anything is believed.
+//!
+//! A list can come back empty or short. As long as nothing was removed that does no harm: whoever
+//! counts from the first number meets the ones that are there. Before the first removal an anchor is
+//! written, number 0, which is never removed: a list without it, or with nothing beside it, is not
+//! believed. Numbers that are kept follow on each other, so that who read a list without the last
+//! ones meets the next one when it writes.
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -9,11 +15,15 @@ use object_store::path::Path;
 use super::envelope::{Envelope, EnvelopeError, Nonce};
 use super::{MetaError, MetaKind, MetaSnapshot};
 use crate::key::Layout;
-use crate::store::{Store, StoreError, Verify};
+use crate::store::{Store, StoreCall, StoreError, Verify};
 
 /// An object of this size takes half a minute over a slow line, and a broker's memory.
 pub(crate) const META_BYTES_MAX: u64 = 256 << 20;
 const SUFFIX: &str = ".meta";
+/// The number of the anchor.
+const ANCHOR: u64 = 0;
+/// The first number of what is written.
+const FIRST: u64 = 1;
 
 /// The objects of one kind.
 #[derive(Clone, Copy)]
@@ -45,7 +55,10 @@ impl Numbered<'_> {
         self.layout.meta(&format!("{}/{number:020}{SUFFIX}", self.kind.name()))
     }
 
-    /// The numbers that there are, ascending. An empty list proves nothing.
+    /// The numbers that there are, ascending.
+    ///
+    /// # Errors
+    /// When the store fails, or its list cannot be true.
     pub(crate) async fn list(&self) -> Result<Vec<u64>, StoreError> {
         let mut numbers = Vec::new();
         let folder = self.layout.meta(self.kind.name());
@@ -57,7 +70,40 @@ impl Numbered<'_> {
             listed => listed?,
         }
         numbers.sort_unstable();
+        let anchored = numbers.first() == Some(&ANCHOR);
+        if anchored {
+            numbers.remove(0);
+        }
+        let lies = match (anchored, numbers.first()) {
+            (true, first) => first.is_none(),
+            (false, Some(&FIRST)) => false,
+            (false, _) => self.is_anchored().await?,
+        };
+        if lies {
+            let (call, object) = (StoreCall::List, folder.to_string());
+            let detail = "its list lacks objects that are there".into();
+            return Err(StoreError::Unavailable { call, object, detail });
+        }
         Ok(numbers)
+    }
+
+    async fn is_anchored(&self) -> Result<bool, StoreError> {
+        match self.store.head(&self.name(ANCHOR)).await {
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            found => found.map(|_| true),
+        }
+    }
+
+    async fn anchor(&self) -> Result<(), StoreError> {
+        if self.is_anchored().await? {
+            return Ok(());
+        }
+        let nonce: Nonce = *uuid::Uuid::new_v4().as_bytes();
+        let anchor = Envelope { number: ANCHOR, written_ms: 0, nonce, payload: Bytes::new() };
+        match self.store.create(&self.name(ANCHOR), anchor.encode(self.kind)).await {
+            Err(StoreError::Exists { .. }) => Ok(()),
+            created => created,
+        }
     }
 
     /// Reads the object with that number.
@@ -106,6 +152,9 @@ impl Numbered<'_> {
 
     /// Removes objects; one that is not there counts as removed.
     pub(crate) async fn remove(&self, numbers: &[u64]) -> Result<(), StoreError> {
+        if numbers.contains(&FIRST) {
+            self.anchor().await?;
+        }
         self.store.delete(numbers.iter().map(|number| self.name(*number)).collect()).await
     }
 }

@@ -30,7 +30,7 @@ async fn the_newest_snapshot_counts_and_a_few_older_ones_stay() {
         assert_eq!(tiering.put_meta(THINGS, payload.clone()).await.unwrap(), number);
         assert_eq!(newest(&tiering).await, Some((number, payload)));
     }
-    assert_eq!(things(&store).await.len(), 4);
+    assert_eq!(things(&store).await.len(), 4 + 1, "four of them, and the anchor");
     tiering.close().await;
     drop(tiering);
 
@@ -38,7 +38,7 @@ async fn the_newest_snapshot_counts_and_a_few_older_ones_stay() {
     let tiering = fixture.open().await;
     assert_eq!(tiering.put_meta(THINGS, Bytes::new()).await.unwrap(), 10);
     assert_eq!(tiering.put_meta(MetaKind::new("others"), Bytes::new()).await.unwrap(), 1);
-    assert_eq!(things(&store).await.len(), 4);
+    assert_eq!(things(&store).await.len(), 4 + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,4 +115,21 @@ async fn that_there_is_no_snapshot_is_only_said_of_the_right_store() {
     store.order(Call::Get, "/meta/things/", Fault::ShortBody, 1);
     let found = tiering.newest_meta(THINGS).await.unwrap();
     assert!(found.newest.is_none() && found.damaged.len() == 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_snapshot_is_written_behind_a_newer_one_when_a_list_is_empty() {
+    let store = BadStore::new();
+    let fixture = store.fixture();
+    let tiering = fixture.open().await;
+    for _ in 0..9 {
+        tiering.put_meta(THINGS, "old".into()).await.unwrap();
+    }
+    drop(tiering);
+    let tiering = fixture.open().await;
+    store.order(Call::List, "/meta/things", Fault::Empty, 2);
+    assert!(tiering.newest_meta(THINGS).await.is_err(), "there are some");
+    assert!(tiering.put_meta(THINGS, "new".into()).await.is_err(), "it would not count");
+    assert_eq!(tiering.put_meta(THINGS, "new".into()).await.unwrap(), 10);
+    assert_eq!(newest(&tiering).await, Some((10, "new".into())));
 }

@@ -156,3 +156,21 @@ async fn a_renewal_whose_outcome_is_unknown_is_looked_up() {
         assert_eq!(tiering.check_owner(), Ok(()));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_is_seen_although_the_list_of_its_records_lies() {
+    let store = BadStore::new();
+    let (_one, _two, first, second) = two(&store).await;
+    let mut owner = own(&first, "a", TakeOver::Never).await.unwrap();
+    for renewals in [0, 8] {
+        for _ in 0..renewals {
+            owner.renew_now().await.unwrap();
+        }
+        for fault in [Fault::Empty, Fault::ShortBody] {
+            store.order(Call::List, "/meta/owner", fault, 1);
+            let owned = own(&second, "b", TakeOver::Never).await;
+            assert!(owned.is_err(), "{renewals} {fault:?}");
+            owner.renew_now().await.unwrap();
+        }
+    }
+}
