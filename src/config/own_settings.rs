@@ -54,7 +54,7 @@ const OWN_SETTINGS: &[Setting] = &[
         Long,
         "268435456",
         AtLeast(0),
-        "How far the store is read ahead of one sequential reader, at most; 0 turns it off. All readers together have half of the cache for it.",
+        "How far the store is read ahead of one sequential reader, at most; 0 turns it off. All readers together have half of the cache for it, less where more than half is kept for what is read again and again.",
     ),
 ];
 

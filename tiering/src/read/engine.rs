@@ -89,7 +89,7 @@ impl Engine {
         let enough = wanted.enough.min(hold);
         let most = wanted.range.end.min(start.saturating_add(READ_BYTES_MAX)).max(enough).min(hold);
         let wanted = Wanted { enough, ..wanted.clone() };
-        let reading = self.begin(source, &wanted);
+        let reading = self.board.lock().begin(self.now(), source, &wanted, |key| self.has(key));
         let (mut slices, mut waited) = (Vec::new(), false);
         for chunk in chunk_at(start)..chunk_after(most) {
             let pin = if chunk_start(chunk) < enough {
@@ -110,10 +110,6 @@ impl Engine {
         drop(board);
         self.pump();
         Ok(slices)
-    }
-
-    fn begin(self: &Arc<Self>, source: &Arc<Source>, wanted: &Wanted) -> Reading {
-        self.board.lock().begin(self.now(), source, wanted, |key| self.has(key))
     }
 
     /// A chunk that the read cannot do without.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use object_store::path::Path;
+use tokio::sync::Semaphore;
 
 use super::download::FETCHES_MAX;
 use super::flight::Flights;
@@ -24,6 +25,8 @@ use crate::store::{Store, StoreError, WrongBytes};
 
 /// A larger `.index` object is refused: a segment's indexes have a bound of their own.
 const INDEX_BYTES_MAX: u64 = 256 << 20;
+/// Index objects that are fetched at a time: each is in memory whole.
+const INDEXES_AT_ONCE: usize = 8;
 /// So many segments are looked up at a time.
 const NEXT_MAX: usize = 8;
 
@@ -36,6 +39,7 @@ pub(super) struct Sources {
     indexes: Arc<Recent<SegmentId, Arc<IndexBundle>>>,
     shelf: Option<Shelf>,
     flights: Flights<SegmentId, Arc<IndexBundle>>,
+    turns: Arc<Semaphore>,
 }
 
 impl Sources {
@@ -54,6 +58,7 @@ impl Sources {
             indexes: Arc::new(Recent::new(config.index_cache_bytes)),
             shelf,
             flights: Flights::new(),
+            turns: Arc::new(Semaphore::new(INDEXES_AT_ONCE)),
         }
     }
 
@@ -76,8 +81,9 @@ impl Sources {
                 name: self.layout.object(segment, ObjectPart::Index),
                 segment: segment.clone(),
             };
-            let indexes = Arc::clone(&self.indexes);
+            let (indexes, turns) = (Arc::clone(&self.indexes), Arc::clone(&self.turns));
             async move {
+                let _turn = turns.acquire().await.map_err(|_| ReadError::Stopped)?;
                 let bundle = Arc::new(fetch.run().await?);
                 indexes.put(id, Arc::clone(&bundle), bundle.weight());
                 Ok(bundle)

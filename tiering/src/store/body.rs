@@ -51,15 +51,8 @@ impl Store {
 impl Body<'_> {
     /// The next `len` bytes, within the time that so many may take.
     pub(crate) async fn take(&mut self, len: usize) -> Result<Bytes, StoreError> {
-        let after = self.store.calls.settings().deadline(len as u64);
-        match tokio::time::timeout(after, self.gather(len)).await {
-            Ok(taken) => taken,
-            Err(_) => {
-                self.store.counters.timeouts.bump();
-                let object = self.object.to_string();
-                Err(StoreError::TimedOut { call: StoreCall::Get, object, after })
-            }
-        }
+        let (store, object) = (self.store, self.object);
+        store.calls.go_on(StoreCall::Get, object, len as u64, self.gather(len)).await
     }
 
     /// When the first bytes came.

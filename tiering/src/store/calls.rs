@@ -41,12 +41,36 @@ impl Calls {
         bytes: u64,
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, StoreError> {
-        let mut attempt = self.begin(call, object)?;
+        let attempt = self.begin(call, object)?;
+        let work =
+            async { work.await.map_err(|error| StoreError::from_client(call, object, &error)) };
+        self.finish(attempt, call, object, bytes, work).await
+    }
+
+    /// Goes on with a call that was answered: its body, `bytes` of it. Also while the store is left
+    /// alone, for this part of it works.
+    pub(super) async fn go_on<T>(
+        &self,
+        call: StoreCall,
+        object: &Path,
+        bytes: u64,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let attempt = Attempt { calls: self, admitted: Some(Admitted::before()) };
+        self.finish(attempt, call, object, bytes, work).await
+    }
+
+    async fn finish<T>(
+        &self,
+        mut attempt: Attempt<'_>,
+        call: StoreCall,
+        object: &Path,
+        bytes: u64,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let after = self.settings.deadline(bytes);
-        let done = match tokio::time::timeout(after, work).await {
-            Ok(answer) => answer.map_err(|error| StoreError::from_client(call, object, &error)),
-            Err(_) => Err(StoreError::TimedOut { call, object: object.to_string(), after }),
-        };
+        let late = |_| StoreError::TimedOut { call, object: object.to_string(), after };
+        let done = tokio::time::timeout(after, work).await.map_err(late).flatten();
         attempt.end(done.as_ref().err());
         done
     }

@@ -57,6 +57,13 @@ pub(super) struct Admitted {
     trial: bool,
 }
 
+impl Admitted {
+    /// For what goes on with a call that was let through and answered.
+    pub(super) fn before() -> Self {
+        Self { trial: false }
+    }
+}
+
 /// The circuit closed: the store is back.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Closed {
