@@ -82,7 +82,8 @@ mod groups {
         let protocol = JoinGroupRequestProtocol { name: "range".into(), metadata: b"m"[..].into() };
         JoinGroupRequest {
             group_id: "g".into(),
-            session_timeout_ms: 10_000,
+            // The longest there is: no machine is so slow that a member expires unasked.
+            session_timeout_ms: 1_800_000,
             rebalance_timeout_ms: if version == 0 { -1 } else { 20_000 },
             member_id: member_id.into(),
             protocol_type: "consumer".into(),
