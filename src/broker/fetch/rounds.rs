@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
-use tokio::time::{Instant, sleep_until, timeout};
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Broker;
 use super::plan::FetchPlan;
@@ -86,25 +88,119 @@ impl Round {
         self.failed || self.elsewhere || self.bytes >= plan.min_bytes
     }
 
-    /// Waits for what lies elsewhere, but never lets it hold up what is here.
+    /// Waits for what lies elsewhere, but never lets it hold up what is ready.
     async fn finish(self, broker: &Broker, plan: &FetchPlan) -> Vec<PartitionRead> {
-        let here_is_enough = self.bytes > 0 && self.bytes >= plan.min_bytes;
-        let wait = if here_is_enough { GRACE } else { broker.config.remote_fetch_max_wait() };
-        join_all(self.looked.into_iter().map(|looked| async move {
-            match looked {
+        let deadline = Instant::now() + broker.config.remote_fetch_max_wait();
+        let (mut reads, mut late) = (Vec::with_capacity(self.looked.len()), Vec::new());
+        for (at, looked) in self.looked.into_iter().enumerate() {
+            reads.push(match looked {
                 Looked::Here(read) => read,
                 Looked::Elsewhere(read) => {
                     let empty = PartitionRead { bounds: read.bounds, ..PartitionRead::default() };
-                    // Spawned: the read goes on when the client's wait ends, and fills the caches
-                    // for its next fetch.
-                    match timeout(wait, tokio::spawn(read.run())).await {
-                        Ok(Ok(read)) => read,
-                        Ok(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
-                        Err(_) => empty,
-                    }
+                    late.push(begun(at, read.run()));
+                    empty
                 }
+            });
+        }
+        gather(&mut reads, late, plan.min_bytes, deadline).await;
+        reads
+    }
+}
+
+/// A read that is under way, with its place in the answer.
+type Late = BoxFuture<'static, (usize, PartitionRead)>;
+
+/// Begins a read that waits for the disk or the store. It is a task of its own: it goes on when the
+/// client's wait ends, and fills the caches for its next fetch.
+fn begun(at: usize, read: impl Future<Output = PartitionRead> + Send + 'static) -> Late {
+    let task = tokio::spawn(read);
+    Box::pin(async move {
+        match task.await {
+            Ok(read) => (at, read),
+            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+        }
+    })
+}
+
+/// Puts late reads into their places until there is enough, and a moment longer, or the time is up.
+/// What is later comes with the next fetch.
+async fn gather(reads: &mut [PartitionRead], late: Vec<Late>, min_bytes: usize, deadline: Instant) {
+    let mut late = FuturesUnordered::from_iter(late);
+    let mut bytes: usize = reads.iter().map(PartitionRead::len).sum();
+    let mut failed = reads.iter().any(|read| read.error.is_some());
+    loop {
+        let is_enough = failed || (bytes > 0 && bytes >= min_bytes);
+        let until = if is_enough { deadline.min(Instant::now() + GRACE) } else { deadline };
+        match timeout_at(until, late.next()).await {
+            Ok(Some((at, read))) => {
+                bytes += read.len();
+                failed |= read.error.is_some();
+                reads[at] = read;
             }
-        }))
-        .await
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::model::FileSlice;
+
+    const WAIT: Duration = Duration::from_millis(500);
+
+    fn of(bytes: u64) -> PartitionRead {
+        let file = Arc::new(tempfile::tempfile().expect("a file"));
+        PartitionRead { slices: vec![FileSlice::new(file, 0, bytes)], ..PartitionRead::default() }
+    }
+
+    /// A read of so many bytes that takes so long.
+    fn after(at: usize, ms: u64, bytes: u64) -> Late {
+        begun(at, async move {
+            sleep(Duration::from_millis(ms)).await;
+            of(bytes)
+        })
+    }
+
+    async fn gathered(late: Vec<Late>, min_bytes: usize) -> (Vec<usize>, Duration) {
+        let mut reads: Vec<_> = late.iter().map(|_| PartitionRead::default()).collect();
+        let began = Instant::now();
+        gather(&mut reads, late, min_bytes, began + WAIT).await;
+        (reads.iter().map(PartitionRead::len).collect(), began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_that_is_ready_does_not_wait_for_one_that_is_far() {
+        let (lens, took) =
+            gathered(vec![after(0, 400, 7), after(1, 20, 5), after(2, 21, 3)], 1).await;
+        assert_eq!(lens, [0, 5, 3], "two that come together");
+        assert!(took < Duration::from_millis(30), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_little_waits_for_more() {
+        let (lens, took) = gathered(vec![after(0, 400, 7), after(1, 20, 5)], 10).await;
+        assert_eq!((lens, took.as_millis()), (vec![7, 5], 400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_whose_wait_is_over_answers_what_is_ready_and_the_download_goes_on() {
+        let done = Arc::new(AtomicBool::new(false));
+        let far = begun(1, {
+            let done = done.clone();
+            async move {
+                sleep(Duration::from_secs(3)).await;
+                done.store(true, Ordering::SeqCst);
+                of(9)
+            }
+        });
+        let (lens, took) = gathered(vec![after(0, 20, 5), far], 10).await;
+        assert_eq!((lens, took), (vec![5, 0], WAIT));
+        sleep(Duration::from_secs(3)).await;
+        assert!(done.load(Ordering::SeqCst));
     }
 }
