@@ -8,7 +8,10 @@ mod http_port {
 
     use futures::FutureExt as _;
     use futures::future::BoxFuture;
-    use icecore::http::{self, Limits, ObserveError, Observed, PartitionStatus, TierStatus};
+    use icecore::http::{
+        self, Limits, ObserveError, Observed, PartitionStatus, ReplayStatus, ReplaysStatus,
+        TierStatus,
+    };
     use icecore::metrics::Metrics;
     use parking_lot::Mutex;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -59,6 +62,20 @@ mod http_port {
                 if self.broken { Err("the manifest is gone".into()) } else { Ok(vec![partition()]) }
             }
             .boxed()
+        }
+
+        fn replays(&self) -> Result<ReplaysStatus, ObserveError> {
+            let reader = ReplayStatus {
+                topic: "snow".to_owned(),
+                partition: 3,
+                segment_base_offset: 20,
+                segment_position: 7000,
+                bytes_per_second: 80_000_000,
+                waits_for_store: true,
+                window_bytes: 1 << 25,
+                requests: 4,
+            };
+            Ok(ReplaysStatus { first_byte_ms: 50, readers: vec![reader], ..Default::default() })
         }
     }
 
@@ -118,6 +135,24 @@ mod http_port {
         let (status, text) = server.get("/readyz").await;
         assert_eq!(status, 200);
         assert!(text.ends_with("\r\n\r\nready\nthe object store is left alone\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn replays_come_as_json_with_the_promised_fields() {
+        let server = start(Broker::default(), Limits::default()).await;
+        let (status, text) = server.get("/v1/replays").await;
+        assert_eq!(status, 200);
+        let body = text.split_once("\r\n\r\n").unwrap().1;
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        let expected = serde_json::json!({
+            "first_byte_ms": 50, "request_bytes_per_second": 0, "total_bytes_per_second": 0,
+            "readers": [{
+                "topic": "snow", "partition": 3, "segment_base_offset": 20,
+                "segment_position": 7000, "bytes_per_second": 80_000_000, "waits_for_store": true,
+                "window_bytes": 33_554_432, "requests": 4,
+            }],
+        });
+        assert_eq!(json, expected);
     }
 
     #[tokio::test]

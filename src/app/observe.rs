@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::future::BoxFuture;
-use icecore_tiering::{Bounds, StoreState};
+use icecore_tiering::{Bounds, ReplayStream, Replays, StoreState};
 use parking_lot::Mutex;
 
-use crate::http::{ObserveError, Observed, PartitionStatus, TierStatus};
+use crate::http::{
+    ObserveError, Observed, PartitionStatus, ReplayStatus, ReplaysStatus, TierStatus,
+};
 use crate::log::{FileKind, Sealed};
 use crate::replica::{Partition, Replicas};
 
@@ -79,6 +81,40 @@ impl Observed for Observer {
             Ok(all)
         })
     }
+
+    fn replays(&self) -> Result<ReplaysStatus, ObserveError> {
+        let replicas = self.replicas()?;
+        Ok(replicas.tiering().map_or_else(ReplaysStatus::default, |t| replays(t.replays())))
+    }
+}
+
+fn replays(replays: Replays) -> ReplaysStatus {
+    let reader = |stream: ReplayStream| ReplayStatus {
+        topic: stream.partition.topic.to_string(),
+        partition: stream.partition.partition,
+        segment_base_offset: stream.segment_base.get(),
+        segment_position: stream.position,
+        bytes_per_second: whole(stream.bytes_per_second),
+        waits_for_store: stream.waits,
+        window_bytes: stream.window_bytes,
+        requests: stream.requests,
+    };
+    ReplaysStatus {
+        first_byte_ms: u64::try_from(replays.first_byte.as_millis()).unwrap_or(u64::MAX),
+        request_bytes_per_second: whole(replays.request_bytes_per_second),
+        total_bytes_per_second: whole(replays.total_bytes_per_second),
+        readers: replays.streams.into_iter().map(reader).collect(),
+    }
+}
+
+/// A rate in whole bytes.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate is not negative, and none comes near 2^64"
+)]
+fn whole(rate: f64) -> u64 {
+    rate as u64
 }
 
 /// Where one partition's bytes lie. Blocking: the age of what waits is that of its file.

@@ -6,6 +6,7 @@
 //! | `/livez` | 200 as long as the process answers at all |
 //! | `/readyz` | 200 and what is amiss all the same, or 503 and the reason |
 //! | `/v1/partitions` | a JSON array of [`PartitionStatus`] |
+//! | `/v1/replays` | a JSON object, [`ReplaysStatus`] |
 //!
 //! Neither many clients nor slow ones cost the broker more than [`Limits`] says.
 
@@ -22,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 use self::listener::GuardedListener;
 use crate::metrics::Metrics;
 
-pub use self::observed::{ObserveError, Observed, PartitionStatus, TierStatus};
+pub use self::observed::{
+    ObserveError, Observed, PartitionStatus, ReplayStatus, ReplaysStatus, TierStatus,
+};
 
 /// Bounds of the HTTP port.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -32,6 +32,7 @@ pub(super) fn router<O: Observed>(
     let health = Router::new()
         .route("/readyz", get(ready::<O>))
         .route("/v1/partitions", get(partitions::<O>))
+        .route("/v1/replays", get(replays::<O>))
         .with_state(observed);
     Router::new()
         .route("/metrics", get(page))
@@ -80,6 +81,13 @@ async fn ready<O: Observed>(State(observed): State<Arc<O>>) -> Response {
 async fn partitions<O: Observed>(State(observed): State<Arc<O>>) -> Response {
     match observed.partitions().await {
         Ok(partitions) => Json(partitions).into_response(),
+        Err(error) => failed(&*error),
+    }
+}
+
+async fn replays<O: Observed>(State(observed): State<Arc<O>>) -> Response {
+    match observed.replays() {
+        Ok(replays) => Json(replays).into_response(),
         Err(error) => failed(&*error),
     }
 }
