@@ -9,8 +9,8 @@ mod http_port {
     use futures::FutureExt as _;
     use futures::future::BoxFuture;
     use icecore::http::{
-        self, Limits, ObserveError, Observed, PartitionStatus, ReplayStatus, ReplaysStatus,
-        TierStatus,
+        self, AskError, ConsumerStatus, Limits, ObserveError, Observed, PartitionStatus, PlanAsk,
+        ReplayPlan, ReplayStatus, ReplaysStatus, TierStatus, WarmAsk, Warmed,
     };
     use icecore::metrics::Metrics;
     use parking_lot::Mutex;
@@ -75,7 +75,48 @@ mod http_port {
                 window_bytes: 1 << 25,
                 requests: 4,
             };
-            Ok(ReplaysStatus { first_byte_ms: 50, readers: vec![reader], ..Default::default() })
+            let consumer = ConsumerStatus {
+                group: Some("drill".to_owned()),
+                client_id: "rdkafka".to_owned(),
+                client_host: "10.0.0.7".to_owned(),
+                topic: "snow".to_owned(),
+                partition: 3,
+                offset: 20,
+                end_offset: 90,
+                time_ms: Some(1_700_000_000_000),
+                bytes: 7000,
+                bytes_per_second: 500,
+                since_ms: 1_800_000_000_000,
+            };
+            Ok(ReplaysStatus {
+                first_byte_ms: 50,
+                log_gets: 5,
+                consumers: vec![consumer],
+                readers: vec![reader],
+                ..Default::default()
+            })
+        }
+
+        fn replay_plan(&self, ask: PlanAsk) -> BoxFuture<'_, Result<ReplayPlan, AskError>> {
+            async move {
+                match (ask.topic.as_str(), ask.from) {
+                    ("snow", None) => Ok(ReplayPlan {
+                        topic: format!("{:?} {:?}", ask.partitions, ask.to),
+                        partitions: Vec::new(),
+                        measured_bytes_per_second: 1,
+                        cache_bytes: 2,
+                        reads_in_place: false,
+                    }),
+                    ("snow", Some(_)) => Err(AskError::Refused("not there".to_owned())),
+                    _ => Err(AskError::NotFound("no such topic".to_owned())),
+                }
+            }
+            .boxed()
+        }
+
+        fn warm(&self, ask: WarmAsk) -> BoxFuture<'_, Result<Warmed, AskError>> {
+            let next_offset = Some(ask.from_offset + 1);
+            async move { Ok(Warmed { next_offset, next_position: ask.position, bytes: 9 }) }.boxed()
         }
     }
 
@@ -146,6 +187,13 @@ mod http_port {
         let json: serde_json::Value = serde_json::from_str(body).unwrap();
         let expected = serde_json::json!({
             "first_byte_ms": 50, "request_bytes_per_second": 0, "total_bytes_per_second": 0,
+            "index_gets": 0, "log_gets": 5, "fetched_bytes": 0,
+            "consumers": [{
+                "group": "drill", "client_id": "rdkafka", "client_host": "10.0.0.7",
+                "topic": "snow", "partition": 3, "offset": 20, "end_offset": 90,
+                "time_ms": 1_700_000_000_000_i64, "bytes": 7000, "bytes_per_second": 500,
+                "since_ms": 1_800_000_000_000_i64,
+            }],
             "readers": [{
                 "topic": "snow", "partition": 3, "segment_base_offset": 20,
                 "segment_position": 7000, "bytes_per_second": 80_000_000, "waits_for_store": true,
@@ -153,6 +201,25 @@ mod http_port {
             }],
         });
         assert_eq!(json, expected);
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_asked_for_in_the_query_and_what_is_wrong_with_it_is_said() {
+        let server = start(Broker::default(), Limits::default()).await;
+        let plan = server.get("/v1/replay-plan?topic=snow&to=17ms&partitions=0,2-4").await;
+        assert_eq!(plan.0, 200, "{}", plan.1);
+        assert!(plan.1.contains("[0..=0, 2..=4]") && plan.1.contains("Time(17)"), "{}", plan.1);
+        for (query, status, words) in [
+            ("topic=snow&from=end", 400, "not there"),
+            ("topic=other", 404, "no such topic"),
+            ("topic=snow&from=nowhere", 400, "is no place"),
+            ("topic=snow&partitions=x", 400, "such as 0,1,4-7"),
+            ("", 400, "topic"),
+        ] {
+            let (got, text) = server.get(&format!("/v1/replay-plan?{query}")).await;
+            assert!(got == status && text.contains(words), "{query}: {text}");
+        }
+        assert_eq!(server.get("/v1/replay-warm?topic=snow").await.0, 405, "it is no look");
     }
 
     #[tokio::test]

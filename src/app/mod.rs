@@ -6,6 +6,8 @@
 mod claim;
 mod observe;
 mod pace;
+mod replay_plan;
+mod replays;
 mod sampling;
 mod start;
 
@@ -22,6 +24,7 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::server::{Limits, Server};
 
+pub(crate) use pace::SteadyRate;
 pub use start::StartError;
 
 use observe::Observer;
@@ -85,9 +88,9 @@ impl Bound {
         let tasks = TaskTracker::new();
         let upkeep_stop = CancellationToken::new();
         started.upkeep.start(&tasks, &upkeep_stop);
-        sampling::start(&started.replicas, &metrics, &tasks, &upkeep_stop);
+        sampling::start(&started, &metrics, &tasks, &upkeep_stop);
         start::finish_deletions(&started, &tasks, &upkeep_stop);
-        observer.ready(started.replicas.clone());
+        observer.ready(started.replicas.clone(), started.broker.clone());
         tracing::info!(
             kafka = %address,
             http = %http_address,

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::future::BoxFuture;
-use icecore_tiering::{Bounds, ReplayStream, Replays, StoreState};
+use icecore_tiering::{Bounds, StoreState};
 use parking_lot::Mutex;
 
+use super::{replay_plan, replays};
+use crate::broker::Broker;
 use crate::http::{
-    ObserveError, Observed, PartitionStatus, ReplayStatus, ReplaysStatus, TierStatus,
+    AskError, ObserveError, Observed, PartitionStatus, PlanAsk, ReplayPlan, ReplaysStatus,
+    TierStatus, WarmAsk, Warmed,
 };
 use crate::log::{FileKind, Sealed};
 use crate::replica::{Partition, Replicas};
@@ -21,7 +24,7 @@ pub(super) struct Observer {
 
 enum State {
     NotReady(String),
-    Ready(Arc<Replicas>),
+    Ready(Arc<Replicas>, Arc<Broker>),
 }
 
 impl Observer {
@@ -34,8 +37,8 @@ impl Observer {
         *self.state.lock() = State::NotReady(format!("starting: {what}"));
     }
 
-    pub(super) fn ready(&self, replicas: Arc<Replicas>) {
-        *self.state.lock() = State::Ready(replicas);
+    pub(super) fn ready(&self, replicas: Arc<Replicas>, broker: Arc<Broker>) {
+        *self.state.lock() = State::Ready(replicas, broker);
     }
 
     pub(super) fn ending(&self) {
@@ -43,8 +46,16 @@ impl Observer {
     }
 
     fn replicas(&self) -> Result<Arc<Replicas>, String> {
+        self.parts().map(|(replicas, _)| replicas)
+    }
+
+    fn asked(&self) -> Result<Arc<Replicas>, AskError> {
+        self.replicas().map_err(|why| AskError::Failed(why.into()))
+    }
+
+    fn parts(&self) -> Result<(Arc<Replicas>, Arc<Broker>), String> {
         match &*self.state.lock() {
-            State::Ready(replicas) => Ok(replicas.clone()),
+            State::Ready(replicas, broker) => Ok((replicas.clone(), broker.clone())),
             State::NotReady(why) => Err(why.clone()),
         }
     }
@@ -83,38 +94,24 @@ impl Observed for Observer {
     }
 
     fn replays(&self) -> Result<ReplaysStatus, ObserveError> {
-        let replicas = self.replicas()?;
-        Ok(replicas.tiering().map_or_else(ReplaysStatus::default, |t| replays(t.replays())))
+        let (replicas, broker) = self.parts()?;
+        let tiering = replicas.tiering();
+        Ok(tiering.map_or_else(ReplaysStatus::default, |t| replays::status(t, broker.replays())))
     }
-}
 
-fn replays(replays: Replays) -> ReplaysStatus {
-    let reader = |stream: ReplayStream| ReplayStatus {
-        topic: stream.partition.topic.to_string(),
-        partition: stream.partition.partition,
-        segment_base_offset: stream.segment_base.get(),
-        segment_position: stream.position,
-        bytes_per_second: whole(stream.bytes_per_second),
-        waits_for_store: stream.waits,
-        window_bytes: stream.window_bytes,
-        requests: stream.requests,
-    };
-    ReplaysStatus {
-        first_byte_ms: u64::try_from(replays.first_byte.as_millis()).unwrap_or(u64::MAX),
-        request_bytes_per_second: whole(replays.request_bytes_per_second),
-        total_bytes_per_second: whole(replays.total_bytes_per_second),
-        readers: replays.streams.into_iter().map(reader).collect(),
+    fn replay_plan(&self, ask: PlanAsk) -> BoxFuture<'_, Result<ReplayPlan, AskError>> {
+        Box::pin(async move {
+            let replicas = self.asked()?;
+            replay_plan::plan(&replicas, &ask).await
+        })
     }
-}
 
-/// A rate in whole bytes.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a rate is not negative, and none comes near 2^64"
-)]
-fn whole(rate: f64) -> u64 {
-    rate as u64
+    fn warm(&self, ask: WarmAsk) -> BoxFuture<'_, Result<Warmed, AskError>> {
+        Box::pin(async move {
+            let replicas = self.asked()?;
+            replay_plan::warm(&replicas, &ask).await
+        })
+    }
 }
 
 /// Where one partition's bytes lie. Blocking: the age of what waits is that of its file.

@@ -1,4 +1,4 @@
-//! The rate that all uploads, or all downloads, together keep to.
+//! The rate that all uploads, all downloads, or all readers of a command together keep to.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Admits bytes one after the other, each for as long as they take at the rate.
 #[derive(Debug)]
-pub(super) struct SteadyRate {
+pub(crate) struct SteadyRate {
     bytes_per_second: u64,
     /// When everything that was admitted is through.
     free_at: Mutex<Instant>,
@@ -17,7 +17,7 @@ pub(super) struct SteadyRate {
 
 impl SteadyRate {
     /// At least one byte a second.
-    pub(super) fn new(bytes_per_second: u64) -> Self {
+    pub(crate) fn new(bytes_per_second: u64) -> Self {
         Self { bytes_per_second: bytes_per_second.max(1), free_at: Mutex::new(Instant::now()) }
     }
 

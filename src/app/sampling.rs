@@ -7,6 +7,8 @@ use icecore_tiering::{CounterValues, StoreState};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::replays;
+use super::start::Started;
 use crate::metrics::{Metrics, StoreFailure, TieringMetrics};
 use crate::replica::Replicas;
 
@@ -14,13 +16,14 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Samples until `stop`.
 pub(super) fn start(
-    replicas: &Arc<Replicas>,
+    started: &Started,
     metrics: &Arc<Metrics>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
-    let Some(tiering) = replicas.tiering().cloned() else { return };
-    let (replicas, metrics, stop) = (replicas.clone(), metrics.clone(), stop.clone());
+    let Some(tiering) = started.replicas.tiering().cloned() else { return };
+    let (replicas, broker) = (started.replicas.clone(), started.broker.clone());
+    let (metrics, stop) = (metrics.clone(), stop.clone());
     tasks.spawn(async move {
         let mut before = CounterValues::default();
         loop {
@@ -35,6 +38,7 @@ pub(super) fn start(
             let left_alone = tiering.store_state() != StoreState::Answering;
             metrics.tiering.store_is_left_alone.set(left_alone.into());
             lag(&metrics.tiering, &replicas);
+            metrics.replays.show(broker.replays().into_iter().map(replays::line));
             before = now;
         }
     });
@@ -55,6 +59,9 @@ fn count(metrics: &TieringMetrics, before: &CounterValues, now: &CounterValues) 
     metrics.store_throttled.inc_by(now.throttled - before.throttled);
     metrics.store_left_alone.inc_by(now.left_alone - before.left_alone);
     metrics.store_held_back.inc_by(now.held_back - before.held_back);
+    metrics.replay_index_gets.inc_by(now.index_gets - before.index_gets);
+    metrics.replay_log_gets.inc_by(now.log_gets - before.log_gets);
+    metrics.replay_fetched_bytes.inc_by(now.replay_bytes - before.replay_bytes);
     for (kind, count) in [
         (StoreFailure::Busy, now.busy - before.busy),
         (StoreFailure::TimedOut, now.timeouts - before.timeouts),

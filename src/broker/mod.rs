@@ -38,6 +38,7 @@ mod offset_for_leader_epoch;
 mod offsets_topic;
 mod produce;
 mod producer_ids;
+mod replays;
 mod served;
 mod sync_group;
 
@@ -55,10 +56,12 @@ use crate::replica::{Partition, Replicas};
 use crate::wire::ErrorCode;
 
 pub use dispatch::KafkaService;
+pub use replays::Replay;
 
 use call::Call;
 use fetch::{Sessions, TopicKey};
 use producer_ids::ProducerIds;
+use replays::Replays;
 
 /// Packed batches that are looked into at a time.
 const UNPACKING_MAX: usize = 2;
@@ -96,6 +99,7 @@ pub struct Broker {
     groups: Arc<Groups>,
     sessions: Sessions,
     producer_ids: ProducerIds,
+    replays: Replays,
     /// Batches that may be unpacked at a time.
     unpacking: Semaphore,
     /// Searches by time at a time.
@@ -118,10 +122,20 @@ impl Broker {
             groups,
             sessions,
             producer_ids,
+            replays: Replays::default(),
             unpacking: Semaphore::new(UNPACKING_MAX),
             searching: Semaphore::new(SEARCHING_MAX),
             clock,
             metrics,
+        })
+    }
+
+    /// Consumers that read the remote tier now, by partition.
+    #[must_use]
+    pub fn replays(&self) -> Vec<Replay> {
+        self.replays.now(self.clock.now_ms(), |name| {
+            let partition = self.replicas.partition(&name.topic, name.partition)?;
+            Some(partition.high_watermark())
         })
     }
 

@@ -4,7 +4,7 @@ use super::group_ids::{check, member};
 use super::{Broker, Call};
 use crate::coordinator::{CommitAsk, CommitPartition, CommitTopic};
 use crate::metadata::ClusterImage;
-use crate::model::TopicId;
+use crate::model::{TopicId, TopicPartition};
 use crate::wire::ErrorCode;
 use crate::wire::exchange::{CloseReason, Started};
 use crate::wire::messages::offset_commit::{
@@ -31,6 +31,7 @@ pub(super) async fn start(broker: &Broker, call: Call) -> Result<Started, CloseR
     let (wanted, kept): (Vec<_>, Vec<_>) =
         topics.map(|topic| find(&image, call.version, topic)).unzip();
     let kept: Vec<CommitTopic> = kept.into_iter().flatten().collect();
+    note_group(broker, &call, &request.group_id, &kept);
     let asked = match check(&request.group_id) {
         Err(code) => Err(code),
         // Nothing is left to keep: the group need not be asked.
@@ -52,6 +53,16 @@ pub(super) async fn start(broker: &Broker, call: Call) -> Result<Started, CloseR
         let committed = pending.wait().await.flatten();
         call.reply(&answer(wanted, committed))
     })))
+}
+
+/// A fetch does not tell for which group it is: who reads the history is known by its commits.
+fn note_group(broker: &Broker, call: &Call, group: &str, topics: &[CommitTopic]) {
+    let partitions = topics.iter().flat_map(|topic| {
+        let name: std::sync::Arc<str> = topic.name.as_str().into();
+        topic.partitions.iter().map(move |p| TopicPartition::new(name.clone(), p.partition))
+    });
+    let host = call.frame.connection.peer.ip();
+    broker.replays.committed(call.client_id(), host, group, partitions);
 }
 
 fn find(

@@ -1,29 +1,69 @@
-//! What a broker tells of its partitions over HTTP.
+//! What a broker tells over HTTP.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use reqwest::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
 
-use crate::http::PartitionStatus;
+use crate::http::{PartitionStatus, PlanAsk, ReplayPlan, ReplaysStatus, WarmAsk, Warmed};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Half a million partitions take less.
 const PAGE_BYTES_MAX: usize = 256 << 20;
 
+/// `--http`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct HttpArgs {
+    /// The HTTP address of a broker (serve --http).
+    #[arg(long, value_name = "HOST:PORT", env = "ICECORE_HTTP", default_value = "127.0.0.1:9600")]
+    pub(super) http: String,
+}
+
+impl HttpArgs {
+    /// Where each partition's bytes lie.
+    pub(super) async fn partitions(&self) -> anyhow::Result<Vec<PartitionStatus>> {
+        partitions(&self.http).await
+    }
+
+    /// Who reads the remote tier.
+    pub(super) async fn replays(&self) -> anyhow::Result<ReplaysStatus> {
+        ask(Method::GET, &self.http, "/v1/replays", &()).await
+    }
+
+    /// What a replay will read and ask of the store.
+    pub(super) async fn replay_plan(&self, what: &PlanAsk) -> anyhow::Result<ReplayPlan> {
+        ask(Method::GET, &self.http, "/v1/replay-plan", what).await
+    }
+
+    /// Brings a part of a range into the read cache.
+    pub(super) async fn warm(&self, what: &WarmAsk) -> anyhow::Result<Warmed> {
+        ask(Method::POST, &self.http, "/v1/replay-warm", what).await
+    }
+}
+
 /// Where each partition's bytes lie, by the broker whose HTTP port is at `address`.
 pub(super) async fn partitions(address: &str) -> anyhow::Result<Vec<PartitionStatus>> {
+    ask(Method::GET, address, "/v1/partitions", &()).await
+}
+
+async fn ask<T: DeserializeOwned>(
+    method: Method,
+    address: &str,
+    path: &str,
+    query: &impl Serialize,
+) -> anyhow::Result<T> {
     let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
-    let mut answer = client
-        .get(format!("http://{address}/v1/partitions"))
-        .send()
-        .await
-        .map_err(reqwest::Error::without_url)
-        .with_context(|| {
-            format!(
-                "no broker answers over HTTP at {address}: start one with `icecore serve`, or give \
-                 --http HOST:PORT"
-            )
-        })?;
+    let sent = client.request(method, url(address, path, query)?).send();
+    let mut answer = sent.await.map_err(reqwest::Error::without_url).with_context(|| {
+        format!(
+            "no broker answers over HTTP at {address}: start one with `icecore serve`, or give \
+             --http HOST:PORT"
+        )
+    })?;
     let mut page = Vec::new();
     while let Some(bytes) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
         if page.len() + bytes.len() > PAGE_BYTES_MAX {
@@ -31,9 +71,50 @@ pub(super) async fn partitions(address: &str) -> anyhow::Result<Vec<PartitionSta
         }
         page.extend_from_slice(&bytes);
     }
-    if !answer.status().is_success() {
-        bail!("{address} answers {}: {}", answer.status(), String::from_utf8_lossy(&page).trim());
+    let words = || String::from_utf8_lossy(&page).trim().to_owned();
+    match answer.status() {
+        status if status.is_success() => {}
+        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => bail!("{}", words()),
+        status => bail!("{address} answers {status}: {}", words()),
     }
     serde_json::from_slice(&page)
         .with_context(|| format!("{address} does not answer as an icecore broker does"))
+}
+
+/// The fields of a question become its query; those without a value are left out.
+fn url(address: &str, path: &str, query: &impl Serialize) -> anyhow::Result<Url> {
+    let url = Url::parse(&format!("http://{address}{path}"));
+    let mut url = url.with_context(|| format!("--http {address:?} is not HOST:PORT"))?;
+    if let Value::Object(fields) = serde_json::to_value(query)? {
+        let mut pairs = url.query_pairs_mut();
+        for (name, value) in fields {
+            pairs.append_pair(&name, value.as_str().unwrap_or(&value.to_string()));
+        }
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_written_as_a_query() {
+        let what = PlanAsk {
+            topic: "snow & ice".to_owned(),
+            from: "17ms".parse().ok(),
+            to: None,
+            partitions: "0,2-4".parse().ok(),
+            bytes_per_second: Some(5),
+            parallel: None,
+        };
+        let url = url("h:1", "/p", &what).expect("a url");
+        let wanted =
+            "http://h:1/p?bytes_per_second=5&from=17ms&partitions=0%2C2-4&topic=snow+%26+ice";
+        let (mut got, mut wanted): (Vec<_>, Vec<_>) =
+            (url.as_str().split(['?', '&']).collect(), wanted.split(['?', '&']).collect());
+        got.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(got, wanted);
+    }
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use super::output::{self, OutputArgs};
-use super::status;
+use super::status::HttpArgs;
 use super::table::{Align, Table};
-use crate::http::{PartitionStatus, TierStatus};
+use crate::http::{ConsumerStatus, PartitionStatus, TierStatus};
 
 /// `icecore tier ...`.
 #[derive(Debug, Parser)]
@@ -19,34 +20,89 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show how much of each partition is on the local disk, in the object store, and waiting.
+    /// Show how much of each partition is on the local disk, in the object store, and waiting, and
+    /// who reads the store.
     Status(StatusArgs),
 }
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "LOCAL is on the broker's disk, the active segment included; REMOTE is in \
     the object store, also what is on the disk as well; WAITING is sealed and not yet in the \
-    store, for as long as LAG says. Each as bytes in so many segments.")]
+    store, for as long as LAG says. Each as bytes in so many segments. Consumers that read what is \
+    not on the disk are shown below: READER is their group, or their client's name before they have \
+    committed an offset.")]
 struct StatusArgs {
     /// One topic. Default: all of them
     topic: Option<String>,
-    /// The HTTP address of a broker (serve --http).
-    #[arg(long, value_name = "HOST:PORT", env = "ICECORE_HTTP", default_value = "127.0.0.1:9600")]
-    http: String,
+    #[command(flatten)]
+    http: HttpArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let Action::Status(StatusArgs { topic, http, output }) = &args.action;
-    let mut partitions = status::partitions(http).await?;
+    let mut partitions = http.partitions().await?;
+    let mut consumers = http.replays().await?.consumers;
     if let Some(topic) = topic {
         partitions.retain(|partition| partition.topic == *topic);
+        consumers.retain(|consumer| consumer.topic == *topic);
         if partitions.is_empty() {
-            bail!("the broker at {http} has no partition of topic {topic}");
+            bail!("the broker at {} has no partition of topic {topic}", http.http);
         }
     }
-    output.show_table(&partitions, &table(&partitions))
+    let text = || match consumers.is_empty() {
+        true => table(&partitions).text(),
+        false => format!("{}\n{}", table(&partitions).text(), readers(&consumers).text()),
+    };
+    let read = |partition| Read::of(partition, &consumers);
+    output.show(&partitions.iter().map(read).collect::<Vec<_>>(), text)
+}
+
+/// A partition with those who read its history.
+#[derive(Serialize)]
+struct Read<'a> {
+    #[serde(flatten)]
+    partition: &'a PartitionStatus,
+    consumers: Vec<&'a ConsumerStatus>,
+}
+
+impl<'a> Read<'a> {
+    fn of(partition: &'a PartitionStatus, consumers: &'a [ConsumerStatus]) -> Self {
+        let here = |consumer: &&ConsumerStatus| {
+            consumer.topic == partition.topic && consumer.partition == partition.partition
+        };
+        Self { partition, consumers: consumers.iter().filter(here).collect() }
+    }
+}
+
+/// Who reads the remote tier, a row each.
+fn readers(consumers: &[ConsumerStatus]) -> Table {
+    let mut table = Table::new(&[
+        ("READER", Align::Left),
+        ("HOST", Align::Left),
+        ("TOPIC", Align::Left),
+        ("PARTITION", Align::Right),
+        ("OFFSET", Align::Right),
+        ("BEHIND", Align::Right),
+        ("READ", Align::Right),
+        ("RATE", Align::Right),
+        ("REACHED", Align::Left),
+    ]);
+    for consumer in consumers {
+        table.row([
+            consumer.group.clone().unwrap_or_else(|| consumer.client_id.clone()),
+            consumer.client_host.clone(),
+            consumer.topic.clone(),
+            consumer.partition.to_string(),
+            consumer.offset.to_string(),
+            (consumer.end_offset - consumer.offset).to_string(),
+            output::bytes(consumer.bytes),
+            format!("{}/s", output::bytes(consumer.bytes_per_second)),
+            output::time(consumer.time_ms),
+        ]);
+    }
+    table
 }
 
 /// Where the partitions' bytes lie, a row each.

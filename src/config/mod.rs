@@ -21,3 +21,4 @@ pub use entry::{ConfigEntry, Synonym, describe_broker, describe_topic};
 pub use error::{ConfigError, Problem};
 pub use setting::{Bounds, ConfigSource, Kind, Setting};
 pub use topic::{TimestampSource, TopicConfig};
+pub use value::bytes;

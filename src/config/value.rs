@@ -117,6 +117,12 @@ impl Unit {
     }
 }
 
+/// A number of bytes as people write it: `16MiB`, `1048576`.
+#[must_use]
+pub fn bytes(text: &str) -> Option<u64> {
+    number(text.trim(), Unit::Bytes).and_then(|bytes| u64::try_from(bytes).ok())
+}
+
 /// `16MiB`, `7d`, `-1`, `1048576`.
 fn number(text: &str, unit: Unit) -> Option<i64> {
     let digits = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());

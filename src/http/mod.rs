@@ -1,4 +1,5 @@
-//! The HTTP port: metrics, health, and where each partition's bytes lie. It only reads.
+//! The HTTP port: metrics, health, where each partition's bytes lie, and who reads them. It changes
+//! nothing but what the read cache holds.
 //!
 //! | path | answer |
 //! |---|---|
@@ -7,11 +8,15 @@
 //! | `/readyz` | 200 and what is amiss all the same, or 503 and the reason |
 //! | `/v1/partitions` | a JSON array of [`PartitionStatus`] |
 //! | `/v1/replays` | a JSON object, [`ReplaysStatus`] |
+//! | `/v1/replay-plan` | a JSON object, [`ReplayPlan`]; the query is [`PlanAsk`] |
+//! | `/v1/replay-warm` | POST; a JSON object, [`Warmed`]; the query is [`WarmAsk`] |
 //!
 //! Neither many clients nor slow ones cost the broker more than [`Limits`] says.
 
 mod listener;
 mod observed;
+mod replay_plan;
+mod replays;
 mod routes;
 
 use std::sync::Arc;
@@ -23,9 +28,9 @@ use tokio_util::sync::CancellationToken;
 use self::listener::GuardedListener;
 use crate::metrics::Metrics;
 
-pub use self::observed::{
-    ObserveError, Observed, PartitionStatus, ReplayStatus, ReplaysStatus, TierStatus,
-};
+pub use self::observed::{ObserveError, Observed, PartitionStatus, TierStatus};
+pub use self::replay_plan::{AskError, PartitionPlan, PlanAsk, ReplayPlan, WarmAsk, Warmed};
+pub use self::replays::{ConsumerStatus, ReplayStatus, ReplaysStatus};
 
 /// Bounds of the HTTP port.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,9 @@ use std::error::Error;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::replay_plan::{AskError, PlanAsk, ReplayPlan, WarmAsk, Warmed};
+use super::replays::ReplaysStatus;
+
 /// Whatever can be looked at.
 pub trait Observed: Send + Sync + 'static {
     /// Whether clients can be served now; otherwise what is missing, in words.
@@ -19,11 +22,18 @@ pub trait Observed: Send + Sync + 'static {
     /// All partitions of this broker, by topic and number. Must not block the thread.
     fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>>;
 
-    /// Who reads the object store in sequence, and what the store gives. Must not block the thread.
+    /// Who reads the remote tier, and what the store gives. Must not block the thread.
     ///
     /// # Errors
     /// The reason why it cannot be told.
     fn replays(&self) -> Result<ReplaysStatus, ObserveError>;
+
+    /// What a replay would read and ask of the store. Must not block the thread, and asks nothing of
+    /// the store.
+    fn replay_plan(&self, ask: PlanAsk) -> BoxFuture<'_, Result<ReplayPlan, AskError>>;
+
+    /// Brings a part of a range into the read cache; the client asks for the next part.
+    fn warm(&self, ask: WarmAsk) -> BoxFuture<'_, Result<Warmed, AskError>>;
 }
 
 /// The broker could not be looked at. Told to the client and in the log.
@@ -63,39 +73,4 @@ pub struct TierStatus {
     pub segments: u64,
     /// Bytes of their records.
     pub bytes: u64,
-}
-
-/// The sequential readers of the object store at one moment, and what was measured of the store
-/// lately, at best. Scripts rely on the names of the fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplaysStatus {
-    /// From a request to the first byte of its answer.
-    pub first_byte_ms: u64,
-    /// Of one request.
-    pub request_bytes_per_second: u64,
-    /// Of all requests together; 0 when nothing was fetched lately.
-    pub total_bytes_per_second: u64,
-    /// Readers that were there within the last seconds, by topic and partition.
-    pub readers: Vec<ReplayStatus>,
-}
-
-/// One sequential reader, or several at one place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplayStatus {
-    /// The topic's name.
-    pub topic: String,
-    /// The partition's number.
-    pub partition: i32,
-    /// The first offset of the segment that it reads.
-    pub segment_base_offset: i64,
-    /// Where it is in the segment, in bytes.
-    pub segment_position: u64,
-    /// What it took lately; 0 in its first moments.
-    pub bytes_per_second: u64,
-    /// Whether it had to wait for the store lately.
-    pub waits_for_store: bool,
-    /// How far the store is read ahead of it, in bytes.
-    pub window_bytes: u64,
-    /// Requests to the store for it that are under way.
-    pub requests: usize,
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::sync::Semaphore;
 
-use super::{Limits, Observed};
+use super::{AskError, Limits, Observed, PlanAsk, WarmAsk};
 use crate::metrics::Metrics;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -33,6 +33,8 @@ pub(super) fn router<O: Observed>(
         .route("/readyz", get(ready::<O>))
         .route("/v1/partitions", get(partitions::<O>))
         .route("/v1/replays", get(replays::<O>))
+        .route("/v1/replay-plan", get(replay_plan::<O>))
+        .route("/v1/replay-warm", post(warm::<O>))
         .with_state(observed);
     Router::new()
         .route("/metrics", get(page))
@@ -89,6 +91,26 @@ async fn replays<O: Observed>(State(observed): State<Arc<O>>) -> Response {
     match observed.replays() {
         Ok(replays) => Json(replays).into_response(),
         Err(error) => failed(&*error),
+    }
+}
+
+async fn replay_plan<O: Observed>(
+    State(observed): State<Arc<O>>,
+    Query(ask): Query<PlanAsk>,
+) -> Response {
+    answered(observed.replay_plan(ask).await)
+}
+
+async fn warm<O: Observed>(State(observed): State<Arc<O>>, Query(ask): Query<WarmAsk>) -> Response {
+    answered(observed.warm(ask).await)
+}
+
+fn answered<T: serde::Serialize>(answer: Result<T, AskError>) -> Response {
+    match answer {
+        Ok(answer) => Json(answer).into_response(),
+        Err(AskError::NotFound(what)) => (StatusCode::NOT_FOUND, what + "\n").into_response(),
+        Err(AskError::Refused(why)) => (StatusCode::BAD_REQUEST, why + "\n").into_response(),
+        Err(AskError::Failed(error)) => failed(&*error),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod checkpoint;
 mod epochs;
 mod error;
+mod extent_of;
 mod file_names;
 mod index;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod write;
 
 pub use epochs::text_of as leader_epochs_text;
 pub use error::{AppendError, OpenLogError, ReadError};
+pub use extent_of::LocalExtent;
 pub use file_names::FileKind;
 pub use index::{
     OFFSET_ENTRY_LEN, OffsetEntry, TIME_ENTRY_LEN, TimeEntry, read_offset_entry, read_time_entry,

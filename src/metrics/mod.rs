@@ -2,7 +2,7 @@
 //!
 //! Whoever counts holds a handle: no name is looked up and nothing is hashed on a hot path. Every
 //! label has a bounded set of values: API keys and error codes are the protocol's, topics beyond
-//! [`TopicMetrics::TOPICS_MAX`] share one line.
+//! [`TopicMetrics::TOPICS_MAX`] share one line, readers beyond [`ReplayMetrics::READERS_MAX`] have none.
 //!
 //! Names follow the usual export of Kafka's MBeans where dashboards know one, so that they keep
 //! working; what Kafka does not have is called `icecore_...`. Counters end in `_total` when shown.
@@ -23,9 +23,13 @@
 //! | `icecore_request_memory_bytes`, `icecore_request_memory_waits_total` | | |
 //! | `icecore_store_requests_total`, `icecore_store_errors_total` | `operation` | |
 //! | `icecore_cache_{hits,misses,fills,evictions,wrong_chunks}_total`, `icecore_cache_bytes` | | |
+//! | `icecore_replay_gets_total` | `object` | |
+//! | `icecore_replay_fetched_bytes_total`, `icecore_replay_readers` | | |
+//! | `icecore_replay_{behind_offsets,bytes_per_second,time_seconds}` | `reader`, `topic`, `partition` | |
 //! | `process_*` | | |
 
 mod process;
+mod replays;
 mod requests;
 mod sockets;
 mod tiering;
@@ -37,6 +41,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
+pub use replays::{ReaderAt, ReaderLabels, ReplayMetrics};
 pub use requests::{ApiMetrics, RequestMetrics};
 pub use sockets::SocketMetrics;
 pub use tiering::{StoreFailure, StoreOperation, TieringMetrics};
@@ -54,6 +59,8 @@ pub struct Metrics {
     pub topics: TopicMetrics,
     /// The remote tier.
     pub tiering: TieringMetrics,
+    /// Who reads it.
+    pub replays: ReplayMetrics,
 }
 
 impl Metrics {
@@ -65,8 +72,9 @@ impl Metrics {
         let requests = RequestMetrics::registered(&mut registry);
         let topics = TopicMetrics::registered(&mut registry);
         let tiering = TieringMetrics::registered(&mut registry);
+        let replays = ReplayMetrics::registered(&mut registry);
         registry.register_collector(Box::new(process::Process));
-        Self { registry, sockets, requests, topics, tiering }
+        Self { registry, sockets, requests, topics, tiering, replays }
     }
 
     /// The OpenMetrics text of this moment.

@@ -59,6 +59,12 @@ pub struct TieringMetrics {
     pub store_held_back: Counter,
     /// 1 while the store is left alone, else 0.
     pub store_is_left_alone: Gauge,
+    /// Requests for `.index` objects that readers caused.
+    pub replay_index_gets: Counter,
+    /// Requests for ranges of `.log` objects that readers caused.
+    pub replay_log_gets: Counter,
+    /// Bytes that came in answer to both.
+    pub replay_fetched_bytes: Counter,
     store_requests: Family<StoreLabels, Counter>,
     store_errors: Family<StoreLabels, Counter>,
     store_failures: Family<FailureLabels, Counter>,
@@ -90,6 +96,11 @@ impl StoreFailure {
         };
         FailureLabels { kind }
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ObjectLabels {
+    object: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -160,6 +171,13 @@ impl TieringMetrics {
 
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let r = registry;
+        let gets: Family<ObjectLabels, Counter> = register(
+            r,
+            "icecore_replay_gets",
+            "GET requests that readers caused",
+            Family::default(),
+        );
+        let gets_of = |object| gets.get_or_create_owned(&ObjectLabels { object });
         let kafka = |name| format!("kafka_server_brokertopicmetrics_remote{name}");
         Self {
             fetch_bytes: counter(r, &kafka("fetchbytes"), "Bytes served from the remote tier"),
@@ -209,6 +227,13 @@ impl TieringMetrics {
                 r,
                 "icecore_store_is_left_alone",
                 "1 while the object store is left alone",
+            ),
+            replay_index_gets: gets_of("index"),
+            replay_log_gets: gets_of("log"),
+            replay_fetched_bytes: counter(
+                r,
+                "icecore_replay_fetched_bytes",
+                "Bytes fetched from the object store for readers",
             ),
             store_failures: register(
                 r,

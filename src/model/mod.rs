@@ -2,9 +2,13 @@
 
 mod file_slice;
 mod partition;
+mod partition_set;
+mod place;
 mod producer;
 
 pub use file_slice::FileSlice;
 pub use icecore_tiering::{LeaderEpoch, Offset, ParseIdError, SegmentId, TopicId};
 pub use partition::{BrokerId, TopicPartition};
+pub use partition_set::{ParsePartitionSetError, PartitionSet};
+pub use place::{ParsePlaceError, Place};
 pub use producer::{ProducerEpoch, ProducerId, Sequence};

@@ -55,6 +55,12 @@ counters! {
     gets,
     /// Bytes received from the store.
     fetched_bytes,
+    /// GET requests for index objects that readers caused.
+    index_gets,
+    /// GET requests for ranges of log objects that readers caused.
+    log_gets,
+    /// Bytes that came in answer to both.
+    replay_bytes,
     /// Index objects found in memory.
     cache_hits,
     /// Index objects that had to be fetched.

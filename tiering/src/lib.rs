@@ -67,7 +67,7 @@ pub use marker::MarkerError;
 pub use meta::{EnvelopeError, MetaError, MetaFound, MetaKind, MetaSnapshot};
 pub use owner::{OwnerError, OwnerIdentity, Ownership, TakeOver};
 pub use partition::PartitionKey;
-pub use read::{FileSlice, ReadError, ReplayStream, Replays, Wanted};
+pub use read::{FileSlice, ReadError, ReadPlan, ReplayStream, Replays, Wanted};
 pub use reconcile::{FoundPartition, Headers, ReconcileError, ReconcileProgress, ReconcileReport};
 pub use scan::Scope;
 pub use segment::{LocalState, ObjectSpan, RemoteState, Segment};

@@ -4,7 +4,8 @@ use super::plan::FetchPlan;
 use super::read::PartitionRead;
 use super::session::{Answer, Told, TopicKey, Wanted};
 use super::{Broker, Call};
-use crate::model::{FileSlice, TopicId};
+use crate::broker::replays::Given;
+use crate::model::{FileSlice, Offset, TopicId};
 use crate::replica::Isolation;
 use crate::wire::Records;
 use crate::wire::exchange::Reply;
@@ -19,6 +20,7 @@ pub(super) fn answer(
     plan: &FetchPlan,
     reads: Vec<PartitionRead>,
 ) -> Reply {
+    note_replays(broker, call, plan, &reads);
     let answers: Vec<_> = reads.iter().map(describe).collect();
     let send = broker.sessions.finish(&plan.session, &answers);
     let mut responses: Vec<FetchableTopicResponse<'_>> = Vec::new();
@@ -39,6 +41,21 @@ pub(super) fn answer(
     }
     let session_id = plan.session.id;
     call.reply_with(&FetchResponse { session_id, responses, ..Default::default() }, &slices)
+}
+
+/// Who is given something of the remote tier reads the history.
+fn note_replays(broker: &Broker, call: &Call, plan: &FetchPlan, reads: &[PartitionRead]) {
+    for (wanted, read) in plan.session.wanted.iter().zip(reads) {
+        let Some(remote) = &read.remote else { continue };
+        let given = Given {
+            partition: remote.partition.clone(),
+            offset: Offset::new(wanted.fetch_offset),
+            time_ms: remote.time_ms,
+            bytes: read.len() as u64,
+        };
+        let (now_ms, host) = (broker.clock.now_ms(), call.frame.connection.peer.ip());
+        broker.replays.given(now_ms, call.client_id(), host, &given);
+    }
 }
 
 fn describe(read: &PartitionRead) -> Answer {

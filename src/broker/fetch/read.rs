@@ -7,7 +7,7 @@ use super::plan::FetchPlan;
 use super::session::{TopicKey, Wanted};
 use crate::log::{ReadError, TieredRead};
 use crate::metadata::{ClusterImage, TopicImage};
-use crate::model::{FileSlice, LeaderEpoch, Offset};
+use crate::model::{FileSlice, LeaderEpoch, Offset, TopicPartition};
 use crate::replica::Partition;
 use crate::wire::ErrorCode;
 
@@ -22,6 +22,16 @@ pub(super) struct PartitionRead {
     pub(super) diverging: Option<(LeaderEpoch, Offset)>,
     /// The records, as ranges of files.
     pub(super) slices: Vec<FileSlice>,
+    /// Told of records that come from the remote tier.
+    pub(super) remote: Option<RemoteRead>,
+}
+
+/// Of which partition the records are, and how far in its history.
+#[derive(Clone, Debug)]
+pub(super) struct RemoteRead {
+    pub(super) partition: TopicPartition,
+    /// The time of the first batch, in milliseconds since 1970; -1 when it carries none.
+    pub(super) time_ms: i64,
 }
 
 impl PartitionRead {
@@ -118,8 +128,11 @@ impl ElsewhereRead {
     pub(super) async fn run(self) -> PartitionRead {
         let log = self.partition.log();
         match log.read(self.from, self.max_bytes, self.end, self.min_one).await {
-            Ok(TieredRead { slices }) => {
-                PartitionRead { bounds: self.bounds, slices, ..PartitionRead::default() }
+            Ok(TieredRead { slices, remote_time_ms }) => {
+                let partition = self.partition.name();
+                let remote = remote_time_ms
+                    .map(|time_ms| RemoteRead { partition: partition.clone(), time_ms });
+                PartitionRead { bounds: self.bounds, slices, remote, ..PartitionRead::default() }
             }
             Err(error) => PartitionRead::failed(read_error(&self.partition, &error)),
         }

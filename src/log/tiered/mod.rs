@@ -35,6 +35,9 @@ pub struct Tier {
 pub struct TieredRead {
     /// File ranges that follow on each other; none when there is nothing to read.
     pub slices: Vec<FileSlice>,
+    /// Of records from the remote tier: the base timestamp of the first batch, in milliseconds, -1
+    /// when it carries none.
+    pub remote_time_ms: Option<i64>,
 }
 
 /// What "nothing uploaded" looks like.
@@ -116,8 +119,7 @@ impl TieredLog {
         if let Some(tier) = self.tier()
             && let Some(segment) = tier.segment_at(from).await?
         {
-            let slices = tier.read(&segment, from, max_bytes, min_one).await?;
-            return Ok(TieredRead { slices });
+            return tier.read(&segment, from, max_bytes, min_one).await;
         }
         // Neither tier holds the offset: a reader goes on where records are, as over any gap.
         let next = self.local_log_start().max(from);
@@ -133,7 +135,8 @@ impl TieredLog {
     ) -> Result<TieredRead, ReadError> {
         let local = self.local.clone();
         let slice = off_thread(move || local.read(from, max_bytes, upper, min_one)).await??;
-        Ok(TieredRead { slices: slice.map(|slice| slice.slice).into_iter().collect() })
+        let slices = slice.map(|slice| slice.slice).into_iter().collect();
+        Ok(TieredRead { slices, remote_time_ms: None })
     }
 
     /// The first record with at least that timestamp, over both tiers.

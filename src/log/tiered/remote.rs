@@ -6,10 +6,10 @@ use icecore_tiering::{IndexBundle, ManifestError, Segment, Wanted};
 
 use super::position::{Around, Offsets, first_candidate};
 use super::window::Window;
-use super::{Tier, off_thread};
+use super::{Tier, TieredRead, off_thread};
 use crate::log::error::ReadError;
 use crate::log::segment::{TimestampedOffset, find_in_batch};
-use crate::model::{FileSlice, Offset};
+use crate::model::Offset;
 use crate::record::HEADER_LEN;
 
 /// What is read beyond what was asked for, so that the look for the first batch seldom needs a
@@ -38,6 +38,8 @@ enum Look<T> {
 struct Span {
     start: u64,
     end: u64,
+    /// The base timestamp of the first batch.
+    time_ms: i64,
 }
 
 /// What is asked of a segment: whole batches from the one that holds `from` on.
@@ -65,7 +67,7 @@ impl Tier {
         from: Offset,
         max_bytes: usize,
         min_one: bool,
-    ) -> Result<Vec<FileSlice>, ReadError> {
+    ) -> Result<TieredRead, ReadError> {
         let bundle = self.tiering.index(segment).await?;
         let offsets = Offsets::new(segment.object.base, &bundle.offset_index);
         let ask = Ask { from: from.max(segment.base), max_bytes: max_bytes as u64, min_one };
@@ -76,11 +78,11 @@ impl Tier {
         let starts = [next, before].into_iter().flatten().map(|entry| entry.position);
         for start in starts.chain([0]) {
             let place = Place { start, enough, look_from: look_from.min(start) };
-            if let Some(slices) = self.read_at(segment, &bundle, place, ask).await? {
-                return Ok(slices);
+            if let Some(read) = self.read_at(segment, &bundle, place, ask).await? {
+                return Ok(read);
             }
         }
-        Ok(Vec::new())
+        Ok(TieredRead::default())
     }
 
     /// The same, looking at one place; `None` when the batch lies before it.
@@ -90,7 +92,7 @@ impl Tier {
         bundle: &IndexBundle,
         place: Place,
         ask: Ask,
-    ) -> Result<Option<Vec<FileSlice>>, ReadError> {
+    ) -> Result<Option<TieredRead>, ReadError> {
         let Place { start, look_from, .. } = place;
         let until = (start + ask.max_bytes + LOOK_BYTES).min(segment.size);
         // A sparse index tells little: then the batches themselves say how far they go.
@@ -101,9 +103,12 @@ impl Tier {
             let window = Window::new(start, self.tiering.read(segment, wanted).await?);
             let end = window.end();
             match self.look(segment, bundle, window.clone(), start, ask).await? {
-                Look::Found(Some(span)) => return Ok(Some(window.cut(span.start, span.end))),
+                Look::Found(Some(Span { start, end, time_ms })) => {
+                    let slices = window.cut(start, end);
+                    return Ok(Some(TieredRead { slices, remote_time_ms: Some(time_ms) }));
+                }
                 Look::Found(None) => return Ok(None),
-                Look::Nothing => return Ok(Some(Vec::new())),
+                Look::Nothing => return Ok(Some(TieredRead::default())),
                 Look::NeedsUntil(further) => enough = progress(had, end, further, segment)?,
             }
             had = end;
@@ -273,7 +278,8 @@ fn span(
     if let Some(cut_end) = cut_end {
         end = end_within(window, first, end, cut_end)?;
     }
-    Ok(if end > first { Look::Found(Some(Span { start: first, end })) } else { Look::Nothing })
+    let span = Span { start: first, end, time_ms: header.base_timestamp };
+    Ok(if end > first { Look::Found(Some(span)) } else { Look::Nothing })
 }
 
 /// Where the batches from `first` on that begin at or before `last` end, at most `end`.

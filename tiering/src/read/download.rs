@@ -81,6 +81,7 @@ impl Download {
         let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.run.source));
         let asked_at = Instant::now();
         let range = source.bytes(&self.left);
+        engine.store.counters().log_gets.bump();
         let body = engine.store.open_range(&source.name, source.size(), range.clone()).await;
         let mut body = body.map_err(Failed::Store)?;
         while !self.left.is_empty() {
@@ -90,6 +91,7 @@ impl Download {
             engine.pace.admit(len).await;
             let taken = body.take(usize::try_from(len).unwrap_or(usize::MAX)).await;
             let taken = taken.map_err(Failed::Store)?;
+            engine.store.counters().replay_bytes.add(len);
             if let (Some(first_at), true) = (body.first_at(), bytes.start == range.start) {
                 engine.link().lock().first_byte(engine.now(), first_at - asked_at);
             }

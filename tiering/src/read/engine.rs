@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::board::{Board, Reading};
 use super::download;
-use super::link::Link;
+use super::link::{Estimate, Link};
 use super::replays::Replays;
 use super::source::{Source, Wanted, chunk_after, chunk_at, chunk_start};
 use super::sources::Sources;
@@ -218,6 +218,11 @@ impl Engine {
     pub(super) fn replays(&self) -> Replays {
         let link = self.link.lock().estimate();
         Replays::of(&link, self.board.lock().streams.read_now(self.now()))
+    }
+
+    /// What is known of the way to the store, and how large the window of one reader may be.
+    pub(super) fn prospect(&self) -> (Estimate, u64) {
+        (self.link.lock().estimate(), self.board.lock().streams.bound(self.now()))
     }
 
     pub(super) fn board(&self) -> &Mutex<Board<oneshot::Sender<Landed>>> {

@@ -118,6 +118,16 @@ pub(super) fn to_f64(bytes: u64) -> f64 {
     bytes as f64
 }
 
+/// A rate in whole bytes.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate is not negative, and none comes near 2^64"
+)]
+pub(super) fn whole(rate: f64) -> u64 {
+    rate as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

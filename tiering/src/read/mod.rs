@@ -20,8 +20,10 @@ mod download;
 mod engine;
 mod error;
 mod flight;
+mod forecast;
 mod link;
 mod opened;
+mod plan;
 mod recent;
 mod replays;
 mod shelf;
@@ -33,6 +35,7 @@ mod stream;
 mod streams;
 #[cfg(test)]
 mod streams_test;
+mod warm;
 mod window;
 
 use std::fs::File;
@@ -44,6 +47,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use error::ReadError;
+pub use plan::ReadPlan;
 pub use replays::{ReplayStream, Replays};
 pub use source::Wanted;
 

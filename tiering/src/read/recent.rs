@@ -36,6 +36,11 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         Some(value.clone())
     }
 
+    /// Whether it is there. It counts as no use.
+    pub(super) fn has(&self, key: &K) -> bool {
+        self.entries.lock().by_key.contains_key(key)
+    }
+
     pub(super) fn put(&self, key: K, value: V, weight: usize) {
         let mut entries = self.entries.lock();
         entries.remove(&key);

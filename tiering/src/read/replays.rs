@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::link::Estimate;
+use super::link::{Estimate, whole};
 use super::stream::Stream;
 use crate::ids::Offset;
 use crate::partition::PartitionKey;
@@ -13,9 +13,9 @@ pub struct Replays {
     /// From a request to the first byte of its answer, at best.
     pub first_byte: Duration,
     /// Bytes a second of one request, at best.
-    pub request_bytes_per_second: f64,
+    pub request_bytes_per_second: u64,
     /// Bytes a second of all requests together, at best; 0 when nothing was measured lately.
-    pub total_bytes_per_second: f64,
+    pub total_bytes_per_second: u64,
     /// Readers that were there within the last seconds.
     pub streams: Vec<ReplayStream>,
 }
@@ -30,7 +30,7 @@ pub struct ReplayStream {
     /// Where in the segment's log it is, in bytes.
     pub position: u64,
     /// What it took, in bytes a second; 0 in its first moments.
-    pub bytes_per_second: f64,
+    pub bytes_per_second: u64,
     /// Whether it has to wait for the store.
     pub waits: bool,
     /// How far the store is read ahead of it, in bytes.
@@ -47,8 +47,8 @@ impl Replays {
         streams.sort_by_cached_key(place);
         Self {
             first_byte: link.first_byte,
-            request_bytes_per_second: link.stream_rate,
-            total_bytes_per_second: link.total_rate,
+            request_bytes_per_second: whole(link.stream_rate),
+            total_bytes_per_second: whole(link.total_rate),
             streams,
         }
     }

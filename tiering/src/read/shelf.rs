@@ -30,6 +30,11 @@ impl Shelf {
         (cache.slots() >= SLOTS_MIN).then(|| Self(Arc::clone(cache)))
     }
 
+    /// Whether an index object is there, at least its start.
+    pub(super) fn has(&self, segment: SegmentId) -> bool {
+        self.0.has(&ChunkKey { segment, chunk: FIRST })
+    }
+
     /// What is there of an index object; nothing when not even its start is.
     pub(super) async fn load(&self, segment: SegmentId) -> Option<Bytes> {
         let mut pins = Vec::new();

@@ -10,7 +10,8 @@ use std::time::Duration;
 use object_store::path::Path;
 
 use super::board::{Board, Reading};
-use super::link::{Link, to_f64};
+use super::forecast::Forecast;
+use super::link::{Link, to_f64, whole};
 use super::source::{Source, Wanted, chunk_at, chunk_start};
 use super::stream::Run;
 use super::streams::Streams;
@@ -38,6 +39,8 @@ struct World {
     readers: Vec<Reader>,
     segment_bytes: u64,
     gets: u64,
+    /// Of them, those for indexes.
+    index_gets: u64,
     fetched: u64,
 }
 
@@ -88,6 +91,7 @@ impl World {
             readers,
             segment_bytes,
             gets: 0,
+            index_gets: 0,
             fetched: 0,
         }
     }
@@ -206,6 +210,7 @@ impl World {
     fn search(&mut self) {
         for (stream, last, _) in self.board.streams.want_next(self.now) {
             self.gets += 1;
+            self.index_gets += 1;
             self.searches.push((self.now + FIRST_BYTE + STEP, stream, last));
         }
         for (_, stream, last) in
@@ -314,4 +319,28 @@ fn a_single_look_costs_one_small_request() {
     }
     assert_eq!(world.gets, 100);
     assert!(world.fetched <= 100 * (MIB + 2 * CHUNK_BYTES), "{}", world.fetched);
+}
+
+#[test]
+fn requests_are_forecast_within_a_twentieth() {
+    let mut off = Vec::new();
+    for segment in [1024 * 1024, 20 * MIB, 64 * MIB, 63 * MIB + 12_345, 256 * MIB, 1024 * MIB] {
+        for rate in [4e6, 20e6, 50e6, 1e10] {
+            let mut world = World::new(segment, vec![Reader::new(0, rate)]);
+            world.run_for(seconds(40));
+            let reached = to_f64(world.read_by(0)) / 40.0;
+            let mut forecast = Forecast::new(world.link.estimate(), whole(reached), 256 * MIB);
+            let mut left = world.fetched;
+            while left > 0 {
+                let here = left.min(segment);
+                forecast.segment(segment, std::iter::once(0..here));
+                left -= here;
+            }
+            let (made, told) = (world.gets - world.index_gets, forecast.requests());
+            if 20 * made.abs_diff(told) > made {
+                off.push(format!("{segment} at {rate}: {made} made, {told} told"));
+            }
+        }
+    }
+    assert!(off.is_empty(), "{off:#?}");
 }

@@ -92,6 +92,11 @@ impl Sources {
         self.flights.join(&id, || self.indexes.get(&id), fetch).land().await
     }
 
+    /// Whether the index of a segment is here, in memory or on the disk. It counts as no use.
+    pub(super) fn has_index(&self, segment: SegmentId) -> bool {
+        self.indexes.has(&segment) || self.shelf.as_ref().is_some_and(|shelf| shelf.has(segment))
+    }
+
     /// The log object of a live segment.
     pub(super) fn source(&self, segment: &Segment, index: &IndexBundle) -> Source {
         Source::new(segment, self.layout.object(segment, ObjectPart::Log), index)
@@ -173,7 +178,9 @@ impl Fetch {
     }
 
     async fn download(&self) -> Result<IndexBundle, StoreError> {
+        self.store.counters().index_gets.bump();
         let bytes = self.store.get_whole(&self.name, INDEX_BYTES_MAX).await?;
+        self.store.counters().replay_bytes.add(bytes.len() as u64);
         // Its length was not known before: it counts afterwards.
         self.pace.admit(bytes.len() as u64).await;
         let wrong = match IndexBundle::decode(bytes.clone()) {

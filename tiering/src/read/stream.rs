@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::link::whole;
 use super::replays::ReplayStream;
 use super::source::{Source, chunk_after, chunk_at, chunk_start};
 use super::window::{RUN_BYTES_MAX, Window};
@@ -209,7 +210,7 @@ impl Stream {
             if end - self.ahead < run.min(rest) {
                 return None;
             }
-            let len = if rest <= run + REST_MAX.min(run / 4) { rest } else { run };
+            let len = request_bytes(run, rest);
             let last = chunk_after(self.ahead - from + len).min(source.chunks());
             let chunks = first..first_held(&source, first..last, &mut held);
             self.ahead = from + source.bytes(&chunks).end;
@@ -277,7 +278,7 @@ impl Stream {
             partition: lane.source.partition.clone(),
             segment_base: lane.source.base,
             position: at.saturating_sub(lane.from),
-            bytes_per_second: self.window.rate(),
+            bytes_per_second: whole(self.window.rate()),
             waits: self.window.waited(),
             window_bytes: self.window.bytes(),
             requests: self.in_flight,
@@ -289,6 +290,11 @@ impl Stream {
         let lane = self.lanes.iter().rev().find(|lane| lane.from <= position);
         lane.map_or(position, |lane| lane.from + chunk_start(chunk_at(position - lane.from)))
     }
+}
+
+/// How much of a segment of which `rest` bytes are left one request of about `run` bytes takes.
+pub(super) fn request_bytes(run: u64, rest: u64) -> u64 {
+    if rest <= run + REST_MAX.min(run / 4) { rest } else { run }
 }
 
 /// The requests that a read needs: for what is missing between `from` and `enough`, and on to

@@ -40,7 +40,7 @@ pub struct Tiering {
     pub(crate) clock: Arc<dyn Clock>,
     /// None for a store that is read in place.
     pub(crate) cache: Option<Arc<Cache>>,
-    pub(crate) reader: Reader,
+    pub(crate) reader: Arc<Reader>,
     pub(crate) uploads: Semaphore,
     pub(crate) header_reads: Semaphore,
     pub(crate) in_flight: InFlight,

@@ -140,6 +140,7 @@ impl Tiering {
         let (its_manifest, its_layout) = (Arc::clone(&manifest), Arc::clone(&layout));
         let its_store = Arc::clone(&store);
         let reader = Reader::open(&config, its_store, its_manifest, its_layout, cache.clone());
+        let reader = Arc::new(reader);
         Ok(Arc::new(Self {
             store,
             layout,
