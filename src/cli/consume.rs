@@ -6,15 +6,14 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Stdout};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use super::broker_address::BrokerArgs;
-use super::client::{self, Batches, EARLIEST, Fetched, Fetcher, Group, LATEST, Topic};
+use super::client::{self, Batches, Fetched, Fetcher, Group, Topic};
 use super::output::unless_closed;
-use super::position::{self, Position, TIME_HELP};
-use super::record_line::{self, Style};
-use crate::model::Offset;
+use super::position::{self, TIME_HELP, check_range, resolve};
+use super::record_line::{self, Format, Style};
+use crate::model::{Offset, Place};
 
 const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
 const BUFFER_BYTES: usize = 256 << 10;
@@ -31,11 +30,11 @@ pub(super) struct Args {
     /// Where to begin: beginning, end, an offset, or a time (the first record at or after it).
     /// Default: where the group stands, or the beginning
     #[arg(long, value_name = "beginning|end|OFFSET|TIME", value_parser = position::parse)]
-    from: Option<Position>,
+    from: Option<Place>,
     /// Where to stop: before an offset, before the first record at or after a time, or at the end
     /// as it is now. Default: go on as records come
     #[arg(long, value_name = "OFFSET|TIME|end", value_parser = position::parse)]
-    to: Option<Position>,
+    to: Option<Place>,
     /// Go on where this group has stopped, and commit what was written. --from wins over where the
     /// group stands
     #[arg(long, value_name = "G")]
@@ -53,16 +52,6 @@ pub(super) struct Args {
     broker: BrokerArgs,
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Format {
-    /// Values, each with a line's end.
-    #[default]
-    Lines,
-    /// One object a line: topic, partition, offset, time, key, value, headers. What is no text is
-    /// written in base64, under a name that ends in `_base64`.
-    Json,
-}
-
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let mut connection = args.broker.connect().await?;
     let topic = client::topic(&mut connection, &args.topic).await?;
@@ -73,7 +62,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     };
     let starts = starts(args, &topic, &partitions, group.as_mut()).await?;
     let ends = match args.to {
-        Some(position) => Some(position.resolve(&topic, &partitions).await?),
+        Some(place) => Some(resolve(place, &topic, &partitions).await?),
         None => None,
     };
     let style = match args.output {
@@ -107,14 +96,14 @@ async fn starts(
     partitions: &[i32],
     group: Option<&mut Group>,
 ) -> anyhow::Result<BTreeMap<i32, Offset>> {
-    if let Some(position) = args.from {
-        let starts = position.resolve(topic, partitions).await?;
-        if matches!(position, Position::Offset(_)) {
+    if let Some(place) = args.from {
+        let starts = resolve(place, topic, partitions).await?;
+        if matches!(place, Place::Offset(_)) {
             check_range(topic, &starts).await?;
         }
         return Ok(starts);
     }
-    let mut starts = Position::Beginning.resolve(topic, partitions).await?;
+    let mut starts = resolve(Place::Beginning, topic, partitions).await?;
     if let Some(group) = group {
         // What retention has ended since is passed over.
         for (partition, committed) in group.committed(&topic.name, partitions).await? {
@@ -123,24 +112,6 @@ async fn starts(
         }
     }
     Ok(starts)
-}
-
-/// An offset that was typed must be there.
-async fn check_range(topic: &Topic, starts: &BTreeMap<i32, Offset>) -> anyhow::Result<()> {
-    let partitions: Vec<_> = starts.keys().copied().collect();
-    let first = client::offsets(topic, &partitions, EARLIEST).await?;
-    let next = client::offsets(topic, &partitions, LATEST).await?;
-    for (number, start) in starts {
-        let first = first.get(number).copied().flatten().unwrap_or_default();
-        let next = next.get(number).copied().flatten().unwrap_or_default();
-        if *start < first || *start > next {
-            bail!(
-                "offset {start} is not in {}-{number}, whose first offset is {first} and whose next is {next}",
-                topic.name
-            );
-        }
-    }
-    Ok(())
 }
 
 struct Consumer {

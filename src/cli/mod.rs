@@ -14,6 +14,7 @@ mod output;
 mod position;
 mod produce;
 mod record_line;
+mod replay;
 mod serve;
 mod sources;
 mod status;
@@ -45,7 +46,9 @@ enum Command {
     Produce(produce::Args),
     /// Read a topic's records from either tier.
     Consume(consume::Args),
-    /// Show where each partition's bytes lie.
+    /// Read history as one job: what it will cost, doing it, filling the cache for it.
+    Replay(replay::Args),
+    /// Show where each partition's bytes lie, and who reads the store.
     Tier(tier::Args),
     /// Look into the files of a partition and the objects of the bucket.
     Log(log_dump::Args),
@@ -64,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Topic(args) => wait(topic::run(&args)),
         Command::Produce(args) => wait(produce::run(&args)),
         Command::Consume(args) => wait(consume::run(&args)),
+        Command::Replay(args) => replay::run(&args),
         Command::Tier(args) => wait(tier::run(&args)),
         Command::Log(args) => wait(log_dump::run(&args)),
         Command::Config(args) => config_check::run(&args),

@@ -1,48 +1,38 @@
 //! Where to begin and where to stop reading.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::bail;
+
 use super::client::{ClientError, EARLIEST, LATEST, Topic, offsets};
-use crate::model::Offset;
+use crate::model::{Offset, Place};
 
 /// How TIME may be written; part of the help of every flag that takes one.
 pub(super) const TIME_HELP: &str = "TIME is RFC 3339 (2026-01-31T12:00:00Z, 2026-01-31T12:00:00+02:00, \
     2026-01-31), an age (2h, 7d, 1h30m: so long ago), or milliseconds since 1970 with `ms` behind \
     (1769860800000ms).";
 
-/// A place in a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Position {
-    /// The first record in whichever tier.
-    Beginning,
-    /// After the last record that there is now.
-    End,
-    /// A record by its number.
-    Offset(Offset),
-    /// The first record at or after a time, in milliseconds.
-    Time(i64),
-}
-
 /// Reads what a user typed.
-pub(super) fn parse(text: &str) -> Result<Position, String> {
+pub(super) fn parse(text: &str) -> Result<Place, String> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text {
-        "beginning" => return Ok(Position::Beginning),
-        "end" => return Ok(Position::End),
+        "beginning" => return Ok(Place::Beginning),
+        "end" => return Ok(Place::End),
         text if digits(text) => {
             let offset = text.parse().map_err(|_| format!("{text} is larger than any offset"))?;
-            return Ok(Position::Offset(Offset::new(offset)));
+            return Ok(Place::Offset(Offset::new(offset)));
         }
         _ => {}
     }
     if let Some(millis) = text.strip_suffix("ms").filter(|millis| digits(millis)) {
         let millis = millis.parse().map_err(|_| format!("{text} is later than any time"))?;
-        return Ok(Position::Time(millis));
+        return Ok(Place::Time(millis));
     }
     if let Ok(age) = humantime::parse_duration(text) {
-        return Ok(Position::Time(millis(SystemTime::now().checked_sub(age))));
+        return Ok(Place::Time(millis(SystemTime::now().checked_sub(age))));
     }
-    rfc3339(text).map(Position::Time).ok_or_else(|| {
+    rfc3339(text).map(Place::Time).ok_or_else(|| {
         format!("give beginning, end, an offset, or a time; {text:?} is none of them. {TIME_HELP}")
     })
 }
@@ -73,38 +63,53 @@ fn millis(time: Option<SystemTime>) -> i64 {
     i64::try_from(since.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(i64::MAX)
 }
 
-impl Position {
-    /// The offset that is meant, by partition.
-    pub(super) async fn resolve(
-        self,
-        topic: &Topic,
-        partitions: &[i32],
-    ) -> Result<std::collections::BTreeMap<i32, Offset>, ClientError> {
-        let known = match self {
-            Self::Offset(offset) => {
-                return Ok(partitions.iter().map(|number| (*number, offset)).collect());
-            }
-            Self::Beginning => offsets(topic, partitions, EARLIEST).await?,
-            Self::End => offsets(topic, partitions, LATEST).await?,
-            Self::Time(time) => offsets(topic, partitions, time).await?,
-        };
-        // A partition whose records are all earlier than the time is met at its end.
-        let earlier: Vec<_> = known
-            .iter()
-            .filter(|(_, offset)| offset.is_none())
-            .map(|(number, _)| *number)
-            .collect();
-        let ends = if earlier.is_empty() {
-            std::collections::BTreeMap::new()
-        } else {
-            offsets(topic, &earlier, LATEST).await?
-        };
-        let resolved = known.into_iter().map(|(number, offset)| {
-            let end = ends.get(&number).copied().flatten();
-            (number, offset.or(end).unwrap_or_default())
-        });
-        Ok(resolved.collect())
+/// The offset that is meant, by partition.
+pub(super) async fn resolve(
+    place: Place,
+    topic: &Topic,
+    partitions: &[i32],
+) -> Result<BTreeMap<i32, Offset>, ClientError> {
+    let known = match place {
+        Place::Offset(offset) => {
+            return Ok(partitions.iter().map(|number| (*number, offset)).collect());
+        }
+        Place::Beginning => offsets(topic, partitions, EARLIEST).await?,
+        Place::End => offsets(topic, partitions, LATEST).await?,
+        Place::Time(time) => offsets(topic, partitions, time).await?,
+    };
+    // A partition whose records are all earlier than the time is met at its end.
+    let earlier: Vec<_> =
+        known.iter().filter(|(_, offset)| offset.is_none()).map(|(number, _)| *number).collect();
+    let ends = match earlier.is_empty() {
+        true => BTreeMap::new(),
+        false => offsets(topic, &earlier, LATEST).await?,
+    };
+    let resolved = known.into_iter().map(|(number, offset)| {
+        let end = ends.get(&number).copied().flatten();
+        (number, offset.or(end).unwrap_or_default())
+    });
+    Ok(resolved.collect())
+}
+
+/// Checks that an offset that was typed lies in each of the partitions.
+pub(super) async fn check_range(
+    topic: &Topic,
+    starts: &BTreeMap<i32, Offset>,
+) -> anyhow::Result<()> {
+    let partitions: Vec<_> = starts.keys().copied().collect();
+    let first = offsets(topic, &partitions, EARLIEST).await?;
+    let next = offsets(topic, &partitions, LATEST).await?;
+    for (number, start) in starts {
+        let first = first.get(number).copied().flatten().unwrap_or_default();
+        let next = next.get(number).copied().flatten().unwrap_or_default();
+        if *start < first || *start > next {
+            bail!(
+                "offset {start} is not in {}-{number}, whose first offset is {first} and whose next is {next}",
+                topic.name
+            );
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -113,25 +118,25 @@ mod tests {
 
     #[test]
     fn numbers_are_offsets_unless_they_say_ms() {
-        assert_eq!(parse("17"), Ok(Position::Offset(Offset::new(17))));
-        assert_eq!(parse("1769860800000ms"), Ok(Position::Time(1_769_860_800_000)));
-        assert_eq!(parse("beginning"), Ok(Position::Beginning));
-        assert_eq!(parse("end"), Ok(Position::End));
+        assert_eq!(parse("17"), Ok(Place::Offset(Offset::new(17))));
+        assert_eq!(parse("1769860800000ms"), Ok(Place::Time(1_769_860_800_000)));
+        assert_eq!(parse("beginning"), Ok(Place::Beginning));
+        assert_eq!(parse("end"), Ok(Place::End));
     }
 
     #[test]
     fn times_are_read_in_utc_or_with_their_offset() {
-        let noon = Ok(Position::Time(1_769_860_800_000));
+        let noon = Ok(Place::Time(1_769_860_800_000));
         assert_eq!(parse("2026-01-31T12:00:00Z"), noon);
         assert_eq!(parse("2026-01-31T14:00:00+02:00"), noon);
         assert_eq!(parse("2026-01-31T07:30:00.000-04:30"), noon);
-        assert_eq!(parse("2026-01-31"), Ok(Position::Time(1_769_860_800_000 - 12 * 3_600_000)));
+        assert_eq!(parse("2026-01-31"), Ok(Place::Time(1_769_860_800_000 - 12 * 3_600_000)));
     }
 
     #[test]
     fn an_age_counts_back_from_now() {
         let before = millis(Some(SystemTime::now()));
-        let Ok(Position::Time(time)) = parse("2h") else { panic!("2h is a time") };
+        let Ok(Place::Time(time)) = parse("2h") else { panic!("2h is a time") };
         assert!((before - 7_200_000..=before - 7_100_000).contains(&time));
     }
 

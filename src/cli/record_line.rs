@@ -4,9 +4,21 @@ use std::io::{self, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use crate::record::Record;
+
+/// How to write records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Values, each with a line's end.
+    #[default]
+    Lines,
+    /// One object a line: topic, partition, offset, time, key, value, headers. What is no text is
+    /// written in base64, under a name that ends in `_base64`.
+    Json,
+}
 
 /// How to write it.
 #[derive(Clone, Debug)]

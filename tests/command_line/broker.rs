@@ -1,6 +1,7 @@
 //! A broker for one test.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,12 +20,21 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Starts one with these settings, and waits until it is ready.
+    /// Starts one with these settings over a folder, and waits until it is ready.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        Self::launch(&[], settings)
+    }
+
+    /// The same over another store.
+    pub(crate) fn start_on(store: &str, settings: &[&str]) -> Self {
+        Self::launch(&["--store", store], settings)
+    }
+
+    fn launch(flags: &[&str], settings: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("dir");
         let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
         command.current_dir(dir.path()).args(["serve", "--data-dir", "data"]);
-        command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(flags);
         command.args(settings.iter().flat_map(|setting| ["--set", setting]));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("spawn");
         let mut log = BufReader::new(child.stderr.take().expect("stderr")).lines();
@@ -75,6 +85,23 @@ impl Broker {
     /// The JSON that a command writes.
     pub(crate) fn json(&self, words: &str) -> serde_json::Value {
         serde_json::from_str(&self.run(&format!("{words} --output json"))).expect("json")
+    }
+
+    /// What its HTTP port answers.
+    pub(crate) fn text(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.http).expect("connect");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: broker\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("send");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("receive");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+        body.to_owned()
+    }
+
+    /// The JSON that its HTTP port answers.
+    pub(crate) fn page(&self, path: &str) -> serde_json::Value {
+        serde_json::from_str(&self.text(path)).expect("json")
     }
 
     /// The folder of a partition's log.

@@ -6,5 +6,6 @@ mod config;
 mod demo;
 mod dump;
 mod records;
+mod replay;
 mod tiers;
 mod topics;

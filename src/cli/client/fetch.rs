@@ -33,6 +33,7 @@ pub(crate) struct Fetcher {
     topic: String,
     leaders: Vec<(Connection, Vec<i32>)>,
     next: BTreeMap<i32, Offset>,
+    partition_bytes: i32,
 }
 
 impl Fetcher {
@@ -46,7 +47,15 @@ impl Fetcher {
         for (address, partitions) in topic.by_leader(&partitions)? {
             leaders.push((Connection::open(address).await?, partitions));
         }
-        Ok(Self { topic: topic.name.clone(), leaders, next })
+        let (topic, partition_bytes) = (topic.name.clone(), PARTITION_BYTES);
+        Ok(Self { topic, leaders, next, partition_bytes })
+    }
+
+    /// Asks for at most so many bytes of a partition at a time, but for a batch that is larger.
+    pub(crate) fn at_most(mut self, bytes: u64) -> Self {
+        let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+        self.partition_bytes = bytes.clamp(1, PARTITION_BYTES);
+        self
     }
 
     /// The offset that is asked for next, by partition.
@@ -78,7 +87,7 @@ impl Fetcher {
     pub(crate) async fn fetch(&mut self) -> Result<Vec<Fetched>, ClientError> {
         let mut sent = Vec::with_capacity(self.leaders.len());
         for (connection, partitions) in &mut self.leaders {
-            let request = request(&self.topic, partitions, &self.next);
+            let request = request(&self.topic, partitions, &self.next, self.partition_bytes);
             sent.push(connection.send(&request).await?);
         }
         let mut fetched = Vec::new();
@@ -94,11 +103,12 @@ fn request<'a>(
     topic: &'a str,
     partitions: &[i32],
     next: &BTreeMap<i32, Offset>,
+    partition_max_bytes: i32,
 ) -> FetchRequest<'a> {
     let partition = |number: &i32| FetchPartition {
         partition: *number,
         fetch_offset: next.get(number).map_or(0, |offset| offset.get()),
-        partition_max_bytes: PARTITION_BYTES,
+        partition_max_bytes,
         ..FetchPartition::default()
     };
     FetchRequest {

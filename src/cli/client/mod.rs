@@ -25,4 +25,4 @@ pub(super) use group::Group;
 pub(super) use metadata::{Partition, Topic, every_topic, topic};
 pub(super) use offsets::{EARLIEST, LATEST, offsets};
 pub(super) use partitioner::Partitioner;
-pub(super) use produce::Producer;
+pub(super) use produce::{Producer, ProducerName};

@@ -1,0 +1,349 @@
+//! `icecore replay run`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Parser;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::checkpoint::{Checkpoint, CheckpointFile};
+use super::file_sink::FileSink;
+use super::form::{Course, Form, Piece};
+use super::lane::Lane;
+use super::progress::Progress;
+use super::sink::{Sink, Went};
+use super::topic_sink::TopicSink;
+use super::{RangeArgs, rate};
+use crate::app::SteadyRate;
+use crate::cli::broker_address::BrokerArgs;
+use crate::cli::client::{self, Connection, Topic};
+use crate::cli::output;
+use crate::cli::position::{TIME_HELP, check_range, resolve};
+use crate::cli::record_line::{Format, Style};
+use crate::model::{Offset, Place};
+
+/// How often a checkpoint is written.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+/// Asked for at a time, at most.
+const FETCH_BYTES_MAX: u64 = 8 << 20;
+/// With a limit to the rate, no less than this and about a quarter of a second's worth.
+const FETCH_BYTES_MIN: u64 = 64 << 10;
+
+const ABOUT_CHECKPOINTS: &str = "With --checkpoint a replay that was stopped or killed goes on where it \
+    was: give the same command again. --from and --to then are those it began with. A file and a \
+    topic get each record once; standard output may get those of the last second twice. Into a topic \
+    records keep key, value, headers, time and partition, and get new offsets. Give it a retention.ms \
+    that keeps records as old as those: -1 keeps all.";
+
+/// `icecore replay run ...`.
+#[derive(Debug, Parser)]
+#[command(after_help = format!("{ABOUT_CHECKPOINTS}\n\n{TIME_HELP}"))]
+pub(super) struct Args {
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    to: Destination,
+    /// Any broker of the cluster that --to-topic is in. Default: the same as --broker
+    #[arg(long, value_name = "HOST:PORT", requires = "to_topic")]
+    to_broker: Option<String>,
+    /// How to write records to a file or standard output: one JSON object a line with everything,
+    /// or values as lines. Default: json
+    #[arg(long, value_name = "FORMAT", value_enum, conflicts_with = "to_topic")]
+    output: Option<Format>,
+    /// At most so much in all, in bytes a second, such as 20MiB/s. Default: as fast as it goes
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    rate_limit: Option<u64>,
+    /// Where to note how far it is. Default: nowhere, and a replay that is killed begins anew
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    broker: BrokerArgs,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Destination {
+    /// To standard output.
+    #[arg(long)]
+    to_stdout: bool,
+    /// Into a file that is not there yet.
+    #[arg(long, value_name = "PATH")]
+    to_file: Option<PathBuf>,
+    /// Into a topic that has as many partitions.
+    #[arg(long, value_name = "NAME")]
+    to_topic: Option<String>,
+}
+
+pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
+    let mut broker = args.broker.connect().await?;
+    let topic = client::topic(&mut broker, &args.range.topic).await?;
+    let file = args.checkpoint.as_deref().map(CheckpointFile::at).transpose()?;
+    let before = file.as_ref().map(CheckpointFile::load).transpose()?.flatten();
+    let destination = args.destination()?;
+    let (checkpoint, sink) = match before {
+        Some(mut before) => {
+            before.check((&topic.name, &topic.id.to_string()), &destination)?;
+            if before.done {
+                eprintln!("the checkpoint says that all {} records are there", before.records);
+                return Ok(());
+            }
+            let sink = args.reopen(broker, &topic, &mut before).await?;
+            (before, sink)
+        }
+        None => {
+            let ranges = ranges(args, &topic).await?;
+            let names = (topic.name.clone(), topic.id.to_string());
+            let checkpoint = Checkpoint::new(names, destination, &ranges);
+            let sink = args.open(broker, &topic, &checkpoint).await?;
+            (checkpoint, sink)
+        }
+    };
+    let topic = Arc::new(topic);
+    let mut replay = Replay::new(sink, checkpoint, file);
+    // Before anything is written: it says where the destination stood.
+    replay.note().await?;
+    let (lanes, pieces) = args.lanes(&topic, &replay.checkpoint);
+    let done = replay.go(lanes, pieces).await;
+    replay.progress.finish();
+    replay.report();
+    done.with_context(|| match args.checkpoint {
+        Some(_) => "the replay stopped; the same command goes on with it",
+        None => "the replay stopped; with --checkpoint it could go on",
+    })
+}
+
+/// The offsets that are meant, by partition.
+async fn ranges(args: &Args, topic: &Topic) -> anyhow::Result<BTreeMap<i32, (Offset, Offset)>> {
+    let count = i32::try_from(topic.partitions.len())?;
+    let partitions = match &args.range.partitions {
+        None => topic.chosen(None)?,
+        Some(set) => set.of(count).map_err(|missing| {
+            anyhow!("topic {} has no partition {missing}: it has {count}, from 0 on", topic.name)
+        })?,
+    };
+    let starts = resolve(args.range.from, topic, &partitions).await?;
+    let mut ends = resolve(args.range.to, topic, &partitions).await?;
+    for (place, offsets) in [(args.range.from, &starts), (args.range.to, &ends)] {
+        if matches!(place, Place::Offset(_)) {
+            check_range(topic, offsets).await?;
+        }
+    }
+    let range = |(number, start): (i32, Offset)| {
+        let end = ends.remove(&number).unwrap_or(start);
+        (number, (start, end.max(start)))
+    };
+    Ok(starts.into_iter().map(range).collect())
+}
+
+impl Args {
+    /// In words that tell destinations apart.
+    fn destination(&self) -> anyhow::Result<String> {
+        let format = match self.output.unwrap_or(Format::Json) {
+            Format::Json => "JSON",
+            Format::Lines => "lines",
+        };
+        Ok(match (&self.to.to_file, &self.to.to_topic) {
+            (Some(path), _) => {
+                let path = std::path::absolute(path).context("--to-file names no file")?;
+                format!("the file {} as {format}", path.display())
+            }
+            (_, Some(topic)) => format!("the topic {topic}"),
+            _ => format!("standard output as {format}"),
+        })
+    }
+
+    fn form(&self, topic: &str) -> Form {
+        match (&self.to.to_topic, self.output.unwrap_or(Format::Json)) {
+            (Some(_), _) => Form::Batches,
+            (None, Format::Json) => Form::Lines(Style::Json { topic: topic.to_owned() }),
+            (None, Format::Lines) => Form::Lines(Style::Lines { separator: None }),
+        }
+    }
+
+    async fn target_broker(&self, broker: Connection) -> anyhow::Result<Connection> {
+        match &self.to_broker {
+            Some(address) => Ok(Connection::open(address).await?),
+            None => Ok(broker),
+        }
+    }
+
+    async fn open(
+        &self,
+        broker: Connection,
+        source: &Topic,
+        checkpoint: &Checkpoint,
+    ) -> anyhow::Result<Sink> {
+        if let Some(path) = &self.to.to_file {
+            return Ok(Sink::File(FileSink::create(path)?));
+        }
+        let Some(name) = &self.to.to_topic else { return Ok(Sink::stdout()) };
+        let partitions: Vec<_> = checkpoint.partitions.keys().copied().collect();
+        let mut broker = self.target_broker(broker).await?;
+        let sink = TopicSink::create(&mut broker, name, &partitions).await?;
+        sink.check_source(source)?;
+        Ok(Sink::Topic(Box::new(sink)))
+    }
+
+    /// Goes on with a destination; notes what it was given after the checkpoint.
+    async fn reopen(
+        &self,
+        broker: Connection,
+        source: &Topic,
+        before: &mut Checkpoint,
+    ) -> anyhow::Result<Sink> {
+        eprintln!("going on behind {} records", before.records);
+        match (&self.to.to_file, &self.to.to_topic, &before.target) {
+            (Some(path), ..) => {
+                let sink = FileSink::go_on(path, before.file_bytes.unwrap_or(0))?;
+                Ok(Sink::File(sink))
+            }
+            (None, Some(name), Some(target)) => {
+                let mut broker = self.target_broker(broker).await?;
+                let (sink, there) = TopicSink::go_on(&mut broker, name, target).await?;
+                sink.check_source(source)?;
+                for (number, records) in there {
+                    before.partitions.entry(number).and_modify(|part| part.ahead += records);
+                }
+                Ok(Sink::Topic(Box::new(sink)))
+            }
+            (None, Some(_), None) => {
+                bail!("the checkpoint does not say how far the topic was written: remove it")
+            }
+            (None, None, _) => Ok(Sink::stdout()),
+        }
+    }
+
+    /// Begins to read.
+    fn lanes(
+        &self,
+        topic: &Arc<Topic>,
+        checkpoint: &Checkpoint,
+    ) -> (JoinSet<anyhow::Result<()>>, mpsc::Receiver<Piece>) {
+        let left = checkpoint.partitions.iter().filter(|(_, part)| part.next < part.to);
+        let course = left.map(|(number, part)| Course {
+            partition: *number,
+            next: Offset::new(part.next),
+            end: Offset::new(part.to),
+            there: part.ahead,
+        });
+        let queue = Arc::new(Mutex::new(course.collect()));
+        let (to, pieces) = mpsc::channel(self.range.parallel as usize);
+        let quarter = self.rate_limit.map_or(u64::MAX, |rate| rate / 4);
+        let lane = Lane {
+            topic: topic.clone(),
+            form: self.form(&topic.name),
+            rate: self.rate_limit.map(|rate| Arc::new(SteadyRate::new(rate))),
+            fetch_bytes: quarter.clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX),
+            to,
+        };
+        let mut lanes = JoinSet::new();
+        for _ in 0..self.range.parallel {
+            lanes.spawn(lane.clone().run(Arc::clone(&queue)));
+        }
+        (lanes, pieces)
+    }
+}
+
+/// A replay under way.
+struct Replay {
+    sink: Sink,
+    checkpoint: Checkpoint,
+    file: Option<CheckpointFile>,
+    noted: Instant,
+    progress: Progress,
+    began: Instant,
+    /// Records and bytes before this process.
+    before: (u64, u64),
+}
+
+impl Replay {
+    fn new(sink: Sink, checkpoint: Checkpoint, file: Option<CheckpointFile>) -> Self {
+        let (all, done) = checkpoint.offsets();
+        let mut progress = Progress::new("replayed", all);
+        progress.begin_at(done);
+        let (began, before) = (Instant::now(), (checkpoint.records, checkpoint.bytes));
+        Self { sink, checkpoint, file, noted: began, progress, began, before }
+    }
+
+    /// Until everything is there, something fails, or the user stops it.
+    async fn go(
+        &mut self,
+        mut lanes: JoinSet<anyhow::Result<()>>,
+        mut pieces: mpsc::Receiver<Piece>,
+    ) -> anyhow::Result<()> {
+        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        loop {
+            let piece = tokio::select! {
+                piece = pieces.recv() => piece,
+                _ = &mut interrupted => {
+                    self.note().await?;
+                    bail!("interrupted");
+                }
+            };
+            let Some(piece) = piece else { break };
+            if self.take(piece).await? == Went::Closed {
+                return Ok(());
+            }
+            if self.noted.elapsed() >= CHECKPOINT_INTERVAL && self.note().await? == Went::Closed {
+                return Ok(());
+            }
+        }
+        // What came before a lane failed is there, and counts.
+        self.note().await?;
+        while let Some(lane) = lanes.join_next().await {
+            lane??;
+        }
+        self.checkpoint.done = self.checkpoint.has_ended();
+        self.note().await.map(drop)
+    }
+
+    async fn take(&mut self, piece: Piece) -> anyhow::Result<Went> {
+        let Piece { partition, next, records, skipped, bytes, time_ms, load } = piece;
+        let went = self.sink.take(partition, load).await?;
+        if let Some(part) = self.checkpoint.partitions.get_mut(&partition) {
+            part.next = next.get();
+            part.ahead = part.ahead.saturating_sub(skipped);
+        }
+        self.checkpoint.records += records;
+        self.checkpoint.bytes += bytes;
+        let (_, done) = self.checkpoint.offsets();
+        let (records, bytes) = (self.checkpoint.records, self.checkpoint.bytes);
+        let rate = self.rate();
+        self.progress.update(done, || {
+            let (bytes, time) = (output::bytes(bytes), output::time(Some(time_ms)));
+            format!("{bytes}, {records} records, reached {time}, {}/s", output::bytes(rate))
+        });
+        Ok(went)
+    }
+
+    /// Makes what was taken durable, and notes it.
+    async fn note(&mut self) -> anyhow::Result<Went> {
+        let went = self.sink.sync(&mut self.checkpoint).await?;
+        if let Some(file) = &self.file {
+            file.save(&self.checkpoint)?;
+        }
+        self.noted = Instant::now();
+        Ok(went)
+    }
+
+    fn rate(&self) -> u64 {
+        let mine = self.checkpoint.bytes - self.before.1;
+        (mine as f64 / self.began.elapsed().as_secs_f64().max(1e-3)) as u64
+    }
+
+    fn report(&self) {
+        let records = self.checkpoint.records - self.before.0;
+        let bytes = self.checkpoint.bytes - self.before.1;
+        eprintln!(
+            "{records} records replayed, {} in {:.1} s ({}/s)",
+            output::bytes(bytes),
+            self.began.elapsed().as_secs_f64(),
+            output::bytes(self.rate())
+        );
+    }
+}
