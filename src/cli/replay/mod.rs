@@ -6,6 +6,7 @@
 mod checkpoint;
 mod file_sink;
 mod form;
+mod job;
 mod lane;
 mod plan;
 mod price;

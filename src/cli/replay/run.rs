@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Parser;
@@ -14,21 +13,18 @@ use tokio::task::JoinSet;
 use super::checkpoint::{Checkpoint, CheckpointFile};
 use super::file_sink::FileSink;
 use super::form::{Course, Form, Piece};
+use super::job::Job;
 use super::lane::Lane;
-use super::progress::Progress;
-use super::sink::{Sink, Went};
+use super::sink::Sink;
 use super::topic_sink::TopicSink;
 use super::{RangeArgs, rate};
 use crate::app::SteadyRate;
 use crate::cli::broker_address::BrokerArgs;
 use crate::cli::client::{self, Connection, Topic};
-use crate::cli::output;
 use crate::cli::position::{TIME_HELP, check_range, resolve};
 use crate::cli::record_line::{Format, Style};
 use crate::model::{Offset, Place};
 
-/// How often a checkpoint is written.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// Asked for at a time, at most.
 const FETCH_BYTES_MAX: u64 = 8 << 20;
 /// With a limit to the rate, no less than this and about a quarter of a second's worth.
@@ -49,7 +45,7 @@ pub(super) struct Args {
     #[command(flatten)]
     to: Destination,
     /// Any broker of the cluster that --to-topic is in. Default: the same as --broker
-    #[arg(long, value_name = "HOST:PORT", requires = "to_topic")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["to_stdout", "to_file"])]
     to_broker: Option<String>,
     /// How to write records to a file or standard output: one JSON object a line with everything,
     /// or values as lines. Default: json
@@ -104,13 +100,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
         }
     };
     let topic = Arc::new(topic);
-    let mut replay = Replay::new(sink, checkpoint, file);
-    // Before anything is written: it says where the destination stood.
-    replay.note().await?;
-    let (lanes, pieces) = args.lanes(&topic, &replay.checkpoint);
-    let done = replay.go(lanes, pieces).await;
-    replay.progress.finish();
-    replay.report();
+    let (lanes, pieces) = args.lanes(&topic, &checkpoint);
+    let done = Job::new(sink, checkpoint, file).run(lanes, pieces).await;
     done.with_context(|| match args.checkpoint {
         Some(_) => "the replay stopped; the same command goes on with it",
         None => "the replay stopped; with --checkpoint it could go on",
@@ -246,104 +237,5 @@ impl Args {
             lanes.spawn(lane.clone().run(Arc::clone(&queue)));
         }
         (lanes, pieces)
-    }
-}
-
-/// A replay under way.
-struct Replay {
-    sink: Sink,
-    checkpoint: Checkpoint,
-    file: Option<CheckpointFile>,
-    noted: Instant,
-    progress: Progress,
-    began: Instant,
-    /// Records and bytes before this process.
-    before: (u64, u64),
-}
-
-impl Replay {
-    fn new(sink: Sink, checkpoint: Checkpoint, file: Option<CheckpointFile>) -> Self {
-        let (all, done) = checkpoint.offsets();
-        let mut progress = Progress::new("replayed", all);
-        progress.begin_at(done);
-        let (began, before) = (Instant::now(), (checkpoint.records, checkpoint.bytes));
-        Self { sink, checkpoint, file, noted: began, progress, began, before }
-    }
-
-    /// Until everything is there, something fails, or the user stops it.
-    async fn go(
-        &mut self,
-        mut lanes: JoinSet<anyhow::Result<()>>,
-        mut pieces: mpsc::Receiver<Piece>,
-    ) -> anyhow::Result<()> {
-        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-        loop {
-            let piece = tokio::select! {
-                piece = pieces.recv() => piece,
-                _ = &mut interrupted => {
-                    self.note().await?;
-                    bail!("interrupted");
-                }
-            };
-            let Some(piece) = piece else { break };
-            if self.take(piece).await? == Went::Closed {
-                return Ok(());
-            }
-            if self.noted.elapsed() >= CHECKPOINT_INTERVAL && self.note().await? == Went::Closed {
-                return Ok(());
-            }
-        }
-        // What came before a lane failed is there, and counts.
-        self.note().await?;
-        while let Some(lane) = lanes.join_next().await {
-            lane??;
-        }
-        self.checkpoint.done = self.checkpoint.has_ended();
-        self.note().await.map(drop)
-    }
-
-    async fn take(&mut self, piece: Piece) -> anyhow::Result<Went> {
-        let Piece { partition, next, records, skipped, bytes, time_ms, load } = piece;
-        let went = self.sink.take(partition, load).await?;
-        if let Some(part) = self.checkpoint.partitions.get_mut(&partition) {
-            part.next = next.get();
-            part.ahead = part.ahead.saturating_sub(skipped);
-        }
-        self.checkpoint.records += records;
-        self.checkpoint.bytes += bytes;
-        let (_, done) = self.checkpoint.offsets();
-        let (records, bytes) = (self.checkpoint.records, self.checkpoint.bytes);
-        let rate = self.rate();
-        self.progress.update(done, || {
-            let (bytes, time) = (output::bytes(bytes), output::time(Some(time_ms)));
-            format!("{bytes}, {records} records, reached {time}, {}/s", output::bytes(rate))
-        });
-        Ok(went)
-    }
-
-    /// Makes what was taken durable, and notes it.
-    async fn note(&mut self) -> anyhow::Result<Went> {
-        let went = self.sink.sync(&mut self.checkpoint).await?;
-        if let Some(file) = &self.file {
-            file.save(&self.checkpoint)?;
-        }
-        self.noted = Instant::now();
-        Ok(went)
-    }
-
-    fn rate(&self) -> u64 {
-        let mine = self.checkpoint.bytes - self.before.1;
-        (mine as f64 / self.began.elapsed().as_secs_f64().max(1e-3)) as u64
-    }
-
-    fn report(&self) {
-        let records = self.checkpoint.records - self.before.0;
-        let bytes = self.checkpoint.bytes - self.before.1;
-        eprintln!(
-            "{records} records replayed, {} in {:.1} s ({}/s)",
-            output::bytes(bytes),
-            self.began.elapsed().as_secs_f64(),
-            output::bytes(self.rate())
-        );
     }
 }
