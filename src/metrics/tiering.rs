@@ -57,6 +57,10 @@ pub struct TieringMetrics {
     pub store_left_alone: Counter,
     /// Calls to the store that were not made because of that.
     pub store_held_back: Counter,
+    /// Calls to the store that took more than half of the time that they may take.
+    pub store_slow: Counter,
+    /// Objects that a list of the store left out.
+    pub store_unlisted: Counter,
     /// 1 while the store is left alone, else 0.
     pub store_is_left_alone: Gauge,
     store_requests: Family<StoreLabels, Counter>,
@@ -204,6 +208,16 @@ impl TieringMetrics {
                 r,
                 "icecore_store_held_back",
                 "Calls not made while the object store was left alone",
+            ),
+            store_slow: counter(
+                r,
+                "icecore_store_slow",
+                "Calls to the object store that took more than half of the time that they may take",
+            ),
+            store_unlisted: counter(
+                r,
+                "icecore_store_unlisted",
+                "Objects that a list of the object store left out, found by their names",
             ),
             store_is_left_alone: gauge(
                 r,

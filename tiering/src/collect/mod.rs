@@ -95,6 +95,14 @@ pub struct CollectReport {
     pub failed: Named,
 }
 
+impl CollectReport {
+    /// Whether anything was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Why nothing was collected, or not all.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
