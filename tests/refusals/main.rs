@@ -2,6 +2,8 @@
 //! attacked through its sockets, its disk and its store. `docs/REFUSALS.md` is the table of it.
 
 #[cfg(test)]
+mod bad_store;
+#[cfg(test)]
 mod broker;
 #[cfg(test)]
 mod client;
@@ -23,3 +25,5 @@ mod settings;
 mod store;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod toy_s3;

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde::Deserialize;
 
 use super::http::request;
-use super::{Bucket, Place, Running, until};
+use super::{Place, Remote, Running, until};
 
 /// How long a start or an end may take.
 const SOON: Duration = Duration::from_secs(60);
@@ -51,12 +51,12 @@ pub(crate) struct Tier {
     pub(crate) bytes: u64,
 }
 
-/// A broker over a bucket, or over a folder in its data directory.
+/// A broker over a store, or over a folder in its data directory.
 pub(crate) struct Broker {
     process: Option<Running>,
     port: u16,
     http_port: u16,
-    store: Option<(String, [(&'static str, String); 4])>,
+    store: Option<(String, Vec<(&'static str, String)>)>,
     settings: Vec<(String, String)>,
     pub(crate) data: PathBuf,
     log: PathBuf,
@@ -64,12 +64,16 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// Starts it, and waits until it is ready.
-    pub(crate) fn start(place: &Place, bucket: Option<&Bucket>, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(
+        place: &Place,
+        store: Option<&dyn Remote>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut broker = Self {
             process: None,
             port: free_port(),
             http_port: free_port(),
-            store: bucket.map(|bucket| (bucket.url(), bucket.variables())),
+            store: store.map(|store| (store.url(), store.variables())),
             settings: Vec::new(),
             data: place.join("data"),
             log: place.join("broker.log"),

@@ -67,7 +67,13 @@ async fn writes_fail_in_time(settings: &StoreSettings, object: &Path) {
     let bytes = || Bytes::from_static(b"late");
     fails_in_time("a write", settings, async |store| store.put(object, bytes()).await).await;
     fails_in_time("a create", settings, async |store| store.create(object, bytes()).await).await;
-    fails_in_time("an upload", settings, async |store| store.multipart(object).await).await;
+    fails_in_time("an upload", settings, async |store| {
+        // Azure is asked nothing before the first part.
+        let mut upload = store.multipart(object).await?;
+        upload.put_part(bytes()).await?;
+        upload.complete(bytes().len() as u64).await
+    })
+    .await;
     fails_in_time("a deletion", settings, async |store| store.delete(vec![object.clone()]).await)
         .await;
 }
@@ -87,11 +93,12 @@ async fn is_left_alone(settings: &StoreSettings, object: &Path) {
 }
 
 async fn stops_and_goes_on(pid: &str, settings: StoreSettings) {
-    let settings = impatient(settings);
     let place = places::place(settings.clone()).await;
+    let settings = impatient(settings);
     let (kept, late) = (place.name("kept"), place.name("late"));
     place.store.put(&kept, "kept".into()).await.unwrap();
-    let mut upload = place.store.multipart(&place.name("parts")).await.unwrap();
+    let store = Store::open(settings.clone()).await.unwrap();
+    let mut upload = store.multipart(&place.name("parts")).await.unwrap();
     let frozen = Frozen::new(pid);
     let began = Instant::now();
     let part = upload.put_part(vec![7; PART].into()).await;
@@ -131,8 +138,8 @@ async fn azure_stops_and_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn gcs_stops_and_goes_on() {
     let (bucket, settings) = gcs::bucket("frozen").await;
-    let settings = impatient(settings);
     let place = places::place(settings.clone()).await;
+    let settings = impatient(settings);
     let kept = place.name("kept");
     gcs::put(&bucket, kept.as_ref(), b"kept".to_vec()).await;
     let frozen = Frozen::new("ICECORE_TEST_GCS_PID");

@@ -29,7 +29,10 @@ impl Hdfs {
         super::remove(&state)?;
         let source = folder.join("MiniDfs.java");
         std::fs::write(&source, include_str!("hdfs/MiniDfs.java"))?;
+        // Its web server unpacks itself there, and does not clear it up.
+        let scratch = components.fresh("hdfs-tmp")?;
         let mut command = Command::new("java");
+        command.arg(format!("-Djava.io.tmpdir={}", scratch.display()));
         command.args(["-Xmx512m", "-cp", &maven::class_path(&folder)]).arg(&source);
         command.arg(&state).arg(port.to_string());
         let mut group = Group::start_logged("HDFS", &mut command, &log)?;
