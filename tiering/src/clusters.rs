@@ -1,6 +1,6 @@
 //! Which clusters a store holds: each has a marker under its own id.
 
-use crate::key::Layout;
+use crate::key::{KeyError, Layout};
 use crate::marker::{self, MarkerError};
 use crate::store::{Store, StoreError, StoreOpenError, StoreSettings};
 
@@ -22,6 +22,9 @@ pub enum FindClustersError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The prefix or the cluster's id cannot stand in object names.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A marker is there and does not read as one.
     #[error(transparent)]
     Marker(MarkerError),
@@ -38,6 +41,21 @@ pub async fn find_clusters(
 ) -> Result<Vec<FoundCluster>, FindClustersError> {
     let store = Store::open(settings).await?;
     find_in(&store, prefix).await
+}
+
+/// The cluster of that id under a prefix of a store. Its marker is asked for by name: no list is
+/// believed.
+///
+/// # Errors
+/// [`FindClustersError`].
+pub async fn find_cluster(
+    settings: StoreSettings,
+    prefix: &str,
+    id: &str,
+) -> Result<Option<FoundCluster>, FindClustersError> {
+    let store = Store::open(settings).await?;
+    let layout = Layout::below(store.url_prefix(), prefix, id)?;
+    read(&store, &layout, id).await
 }
 
 pub(crate) async fn find_in(

@@ -150,6 +150,7 @@ impl Tiering {
             uploads: Semaphore::new(config.uploads_max),
             header_reads: Semaphore::new(HEADERS_AT_ONCE),
             in_flight: InFlight::default(),
+            collecting: tokio::sync::Mutex::default(),
             complete: AtomicBool::new(complete),
             meta_numbers: MetaNumbers::default(),
             report,

@@ -1,6 +1,7 @@
 //! Each thing that can be wrong with a store is found by its own name, and nothing else is.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use icecore_tiering::{
@@ -55,7 +56,8 @@ impl CheckWatch for Watch {
 }
 
 async fn check(tiering: &Tiering, deep: bool, watch: &Watch) -> Result<(), CheckError> {
-    tiering.check(&CheckOptions { scope: Scope::All, deep, gaps: true }, watch).await
+    let min_age = Duration::ZERO;
+    tiering.check(&CheckOptions { scope: Scope::All, deep, gaps: true, min_age }, watch).await
 }
 
 async fn findings(tiering: &Tiering, deep: bool) -> Vec<FindingKind> {
