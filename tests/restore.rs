@@ -6,7 +6,7 @@ mod client;
 #[cfg(test)]
 mod restore {
     use std::borrow::Cow;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::time::{Duration, Instant};
 
     use bytes::Bytes;
@@ -436,6 +436,15 @@ mod restore {
             let refused = refused.expect_err("no broker starts on it").to_string();
             assert!(refused.contains("was broken off"), "{step:?}: {refused}");
         }
+        // A broker that restores by itself makes it again by itself.
+        let died = restore_from(&config, &WHEN_FREE, &DieAt(RestoreStep::MetadataWritten)).await;
+        assert!(died.is_err());
+        let by_itself = [&OFTEN[..], &[("tiering.on.empty.disk", "restore")]].concat();
+        let broker = Broker::start(dir.path(), &by_itself).await;
+        replay(&mut client_of(&broker).await, "ice", 0..last + 1).await;
+        broker.end().await;
+        wipe(dir.path());
+
         let report = restore(dir.path()).await;
         assert_eq!(report.committed_offsets, 1);
         let again =
@@ -454,7 +463,8 @@ mod restore {
         let dir = tempfile::tempdir().expect("dir");
         let broker = Broker::start(dir.path(), &OFTEN).await;
         let mut client = client_of(&broker).await;
-        create(&mut client, "ice", &[("tiering.max.upload.lag.ms", "300")]).await;
+        create(&mut client, "ice", &[("tiering.max.upload.lag.ms", "300"), ("retention.ms", "-1")])
+            .await;
         // Far too little for a segment, and no time-out of its own.
         produce(&mut client, "ice", 0..20).await;
         assert_eq!(tiered(&mut client, "ice", 19).await, 19, "all of it, by the bound alone");
@@ -536,26 +546,51 @@ mod restore {
         broker.end().await;
     }
 
+    /// The folder of a topic's first partition in the store below the data directory.
+    fn partition_in_store(data_dir: &Path, topic: &str) -> PathBuf {
+        let entries = |folder: &Path| std::fs::read_dir(folder).expect("a folder");
+        let cluster = entries(&data_dir.join("store")).next().expect("one").expect("entry").path();
+        let topics = entries(&cluster.join("topics")).map(|entry| entry.expect("entry").path());
+        let named = |path: &PathBuf| path.to_string_lossy().contains(&format!("/{topic}."));
+        topics.into_iter().find(named).expect("the topic").join("0")
+    }
+
+    /// Gives a folder back once the lists were made.
+    struct Appears(PathBuf, PathBuf);
+
+    impl RestoreWatch for Appears {
+        fn reached(&self, step: RestoreStep) -> bool {
+            if step == RestoreStep::ManifestRebuilt {
+                std::fs::rename(&self.0, &self.1).expect("it is back");
+            }
+            true
+        }
+
+        fn progress(&self, _progress: RestoreProgress) {}
+    }
+
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_broker_that_is_replaced_ends_and_says_by_whom() {
-        let (dir, other) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
-        let store = dir.path().join("store");
-        let bound = Bound::bind(config_over(dir.path(), &store, &OFTEN)).await.expect("free ports");
-        let (address, _) = bound.addresses().expect("bound addresses");
-        let running = tokio::spawn(bound.run(tokio_util::sync::CancellationToken::new()));
-        let mut client = Client::connect(address).await;
+    async fn a_list_that_hides_what_was_uploaded_restores_nothing() {
+        let dir = tempfile::tempdir().expect("dir");
+        let broker = Broker::start(dir.path(), &OFTEN).await;
+        let mut client = client(&broker).await;
         create(&mut client, "ice", &TIERED).await;
-        produce(&mut client, "ice", 0..2_000).await;
-        let last = tiered(&mut client, "ice", 999).await;
-        let living = config_over(other.path(), &store, &[]);
-        let now = RestoreOptions { cluster_id: None, take_over: TakeOver::Now };
-        restore_from(&living, &now, &Unwatched).await.expect("restored");
-        // It renews every twenty seconds, and finds another's record under its number.
-        let ended = tokio::time::timeout(SOON, running).await.expect("it ends").expect("no panic");
-        let told = ended.expect_err("with an error").to_string();
-        assert!(told.contains("another one took over") && told.contains("a tool on"), "{told}");
-        let broker = Broker::over(living).await;
-        replay(&mut Client::connect(broker.address).await, "ice", 0..last + 1).await;
+        produce(&mut client, "ice", 0..3_000).await;
+        let last = tiered(&mut client, "ice", 1_000).await;
+        broker.end().await;
+        wipe(dir.path());
+        let (shown, hidden) = (partition_in_store(dir.path(), "ice"), dir.path().join("store-0"));
+        std::fs::rename(&shown, &hidden).expect("hidden");
+        let away = dir.path().join("elsewhere");
+        let elsewhere = config_over(&away, &dir.path().join("store"), &[]);
+        let refused = restore_from(&elsewhere, &WHEN_FREE, &Appears(hidden, shown)).await;
+        let refused = refused.expect_err("the log would give its offsets away twice").to_string();
+        assert!(refused.contains("lists lack objects that are there"), "{refused}");
+
+        restore_from(&elsewhere, &WHEN_FREE, &Unwatched).await.expect("now they show all");
+        let broker = Broker::over(elsewhere).await;
+        let mut client = client_of(&broker).await;
+        replay(&mut client, "ice", 0..last + 1).await;
         broker.end().await;
     }
 }

@@ -10,13 +10,14 @@ use super::restore::{self, RestoreOptions, RestoreProgress, RestoreStep, Restore
 use super::start::{STORE_RETRY, StartError, store_settings};
 use crate::config::{BrokerConfig, EmptyDisk};
 
-/// Decides what the disk is to be: nothing is done when a new cluster begins.
+/// Decides what a disk without a broker's data is to be: nothing is done when a new cluster begins,
+/// or when there is a broker's data. A restore that was broken off is made again.
 pub(super) async fn decide(config: &BrokerConfig, observer: &Observer) -> Result<(), StartError> {
     let (data_dir, url) = (config.data_dir().to_owned(), config.store().url.clone());
-    let (dir, of) = (data_dir.clone(), url.clone());
-    let contents = tokio::task::spawn_blocking(move || restore::contents(&dir, &of)).await;
-    let contents = contents.map_err(std::io::Error::other).flatten().map_err(StartError::Io)?;
-    if !contents.is_empty() {
+    if restore::is_unfinished(&data_dir) {
+        return restore_from(config, observer).await;
+    }
+    if data_dir.join("metadata.db").exists() {
         return Ok(());
     }
     let wanted = config.cluster_id();
@@ -52,11 +53,12 @@ async fn clusters(
         };
         match found {
             Ok(clusters) => return Ok(clusters),
-            Err(FindClustersError::Store(error)) if error.may_pass() => {
+            Err(error) if error.may_pass() => {
                 tracing::error!(%error, "waiting for the object store");
                 observer.starting(&error.to_string());
                 tokio::time::sleep(STORE_RETRY).await;
             }
+            Err(FindClustersError::Open(error)) => return Err(error.into()),
             Err(source) => {
                 let url = config.store().url.clone();
                 return Err(StartError::Clusters { url, source });

@@ -5,6 +5,7 @@
 
 mod claim;
 mod empty_disk;
+mod jobs;
 mod meta;
 mod observe;
 mod offline;
@@ -89,10 +90,11 @@ impl Bound {
             http_stop.clone(),
         ));
         // Ended by the caller, or because another broker took over.
-        let stop = stop.child_token();
+        let (told, stop) = (stop.clone(), stop.child_token());
         let mut started = tokio::select! {
             started = start::start(&config, address, &metrics, &observer, &stop) => started?,
-            () = stop.cancelled() => return Ok(()),
+            // One who is replaced while it starts ends below, and says by whom.
+            () = told.cancelled() => return Ok(()),
         };
         let owner = started.owner.take();
         let tasks = TaskTracker::new();
@@ -101,7 +103,8 @@ impl Bound {
         sampling::start(&started.replicas, &metrics, &tasks, &upkeep_stop);
         start::finish_deletions(&started, &tasks, &upkeep_stop);
         start::upload_metadata(&started, &config, &metrics, &tasks, &upkeep_stop);
-        observer.ready(started.replicas.clone());
+        let jobs = start::jobs(&started, &config, &tasks, &upkeep_stop);
+        observer.ready(started.replicas.clone(), jobs.map(Arc::new));
         tracing::info!(
             kafka = %address,
             http = %http_address,

@@ -1,16 +1,19 @@
 //! A data directory and its store, opened by a tool while no broker runs on them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use icecore_tiering::{SystemClock, TakeOver, Tiering};
+use icecore_tiering::{PartitionKey, SystemClock, TakeOver, Tiering};
 use tokio_util::sync::CancellationToken;
 
 use super::claim::{Claim, claim};
+use super::jobs::{self, JobPlace};
 use super::owner::{OwnerTask, identity};
 use super::restore;
 use super::start::{StartError, tiering_config};
 use crate::cluster::SqliteMetaStore;
 use crate::config::BrokerConfig;
+use crate::http::{JobEnd, JobProgress, JobRequest};
 use crate::metadata::{MetaStore as _, StoredTopic};
 
 /// What a tool is about to do with the store.
@@ -24,10 +27,8 @@ pub enum OfflineUse {
 
 /// Held open by one tool at a time.
 pub struct Offline {
-    cluster_id: String,
+    place: JobPlace,
     ownership: Option<OwnerTask>,
-    topics: Vec<StoredTopic>,
-    tiering: Arc<Tiering>,
     _claim: Claim,
 }
 
@@ -64,25 +65,24 @@ impl Offline {
             OfflineUse::Look => None,
             OfflineUse::Change => Some(own(&tiering, instance).await?),
         };
-        Ok(Self { cluster_id, ownership, topics, tiering, _claim: claim })
+        let place = JobPlace {
+            tiering,
+            cluster_id,
+            data_dir,
+            partitions_of: Box::new(move |name| partitions_of(&topics, name)),
+            // Nothing is on its way any more.
+            min_age: Duration::ZERO,
+        };
+        Ok(Self { place, ownership, _claim: claim })
     }
 
-    /// The cluster's id.
-    #[must_use]
-    pub fn cluster_id(&self) -> &str {
-        &self.cluster_id
-    }
-
-    /// Every topic, also those that are being deleted.
-    #[must_use]
-    pub fn topics(&self) -> &[StoredTopic] {
-        &self.topics
-    }
-
-    /// The store with its manifest.
-    #[must_use]
-    pub fn tiering(&self) -> &Arc<Tiering> {
-        &self.tiering
+    /// Does a job, to its end. `told` is called as it goes on.
+    pub async fn run(
+        &self,
+        request: &JobRequest,
+        told: &(dyn Fn(JobProgress) + Send + Sync),
+    ) -> JobEnd {
+        jobs::run(&self.place, request, told).await
     }
 
     /// Lets go of everything.
@@ -94,9 +94,16 @@ impl Offline {
             Some(ownership) => ownership.end().await,
             None => Ok(()),
         };
-        self.tiering.close().await;
+        self.place.tiering.close().await;
         owned
     }
+}
+
+/// The partitions of a topic that is not being deleted.
+fn partitions_of(topics: &[StoredTopic], name: &str) -> Option<Vec<PartitionKey>> {
+    let found = topics.iter().find(|topic| !topic.deleting && &*topic.name == name)?;
+    let key = |number| PartitionKey::new(found.name.clone(), found.id, number);
+    Some((0..).take(found.leader_epochs.len()).map(key).collect())
 }
 
 async fn own(tiering: &Arc<Tiering>, instance: String) -> Result<OwnerTask, StartError> {

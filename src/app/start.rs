@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_tiering::{
-    FindClustersError, OpenError, OwnerError, Scope, StoreSettings, SystemClock, Tiering,
-    TieringConfig,
+    FindClustersError, OpenError, OwnerError, PartitionKey, Scope, StoreSettings, SystemClock,
+    Tiering, TieringConfig,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::claim::{Claim, claim, raise_open_files};
+use super::jobs::{JobPlace, Jobs};
 use super::meta::{MetaUpload, MetaUploadParts};
 use super::observe::Observer;
 use super::owner::OwnerTask;
@@ -20,7 +21,7 @@ use super::pace::SteadyRate;
 use super::{empty_disk, owner, restore};
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image};
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, EmptyDisk};
 use crate::coordinator::{Groups, GroupsParts, Rules};
 use crate::log::LogEnv;
 use crate::metadata::{BrokerNode, LiveImage, MetaStore, MetaStoreError, TopicImage};
@@ -83,7 +84,7 @@ pub enum StartError {
     Tiering(#[from] OpenError),
     /// The disk is empty, the store is not.
     #[error(
-        "the data directory {data_dir} is empty, but the store {url} holds cluster {clusters}: if \
+        "the data directory {data_dir} has no broker's data, but the store {url} holds cluster {clusters}: if \
          its disk is lost, run `icecore tier restore`, or set tiering.on.empty.disk=restore; to \
          begin another cluster beside it, set tiering.on.empty.disk=new"
     )]
@@ -97,8 +98,8 @@ pub enum StartError {
     },
     /// The disk is empty, and the store does not say what it holds.
     #[error(
-        "the data directory is empty, and the store {url} does not say whether it holds a cluster: \
-         {source}"
+        "the data directory has no broker's data, and the store {url} does not say whether it holds \
+         a cluster: {source}"
     )]
     Clusters {
         /// The store.
@@ -159,7 +160,9 @@ pub(super) async fn start(
     let data_dir = config.data_dir().to_owned();
     let claim = claim(&data_dir).map_err(StartError::Io)?;
     let claim = claim.ok_or_else(|| StartError::InUse(data_dir.display().to_string()))?;
-    if restore::is_unfinished(&data_dir) {
+    let resumes =
+        config.remote_storage_system_enable() && config.on_empty_disk() == EmptyDisk::Restore;
+    if restore::is_unfinished(&data_dir) && !resumes {
         return Err(StartError::RestoreUnfinished(data_dir.display().to_string()));
     }
     if config.remote_storage_system_enable() {
@@ -360,6 +363,29 @@ pub(super) fn upload_metadata(
         every: config.tiering_meta_upload_interval(),
     };
     MetaUpload::start(parts, tasks, stop);
+}
+
+/// Checks and collections of the store that people ask for; `None` without a remote tier.
+pub(super) fn jobs(
+    started: &Started,
+    config: &BrokerConfig,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Option<Jobs> {
+    let image = started.image.clone();
+    let partitions_of = move |name: &str| {
+        let topic = image.load().topic(name)?.clone();
+        let key = |number| PartitionKey::new(topic.name.clone(), topic.id, number);
+        Some((0..).take(topic.partitions.len()).map(key).collect())
+    };
+    let place = JobPlace {
+        tiering: started.replicas.tiering()?.clone(),
+        cluster_id: started.cluster_id.clone(),
+        data_dir: config.data_dir().to_owned(),
+        partitions_of: Box::new(partitions_of),
+        min_age: config.tiering_gc_min_age(),
+    };
+    Some(Jobs::new(place, tasks, stop))
 }
 
 /// Removes what topics left that were deleted before this start.

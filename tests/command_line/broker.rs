@@ -89,6 +89,11 @@ impl Broker {
         self.dir.path().join("data/log").join(partition)
     }
 
+    /// Its HTTP address.
+    pub(crate) fn http_address(&self) -> String {
+        self.http.clone()
+    }
+
     /// The store.
     pub(crate) fn store(&self) -> PathBuf {
         self.dir.path().join("data/store")

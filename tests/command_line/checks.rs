@@ -17,7 +17,12 @@ const SMALL_AND_OFTEN: &[&str] = &[
 
 /// The folder of a stopped broker whose topic `t` lies in the store, in several segments.
 fn tiered() -> tempfile::TempDir {
-    let broker = Broker::start(SMALL_AND_OFTEN);
+    tiering(SMALL_AND_OFTEN).stop()
+}
+
+/// A broker whose topic `t` lies in the store, in several segments.
+fn tiering(settings: &[&str]) -> Broker {
+    let broker = Broker::start(settings);
     broker.run("topic create t");
     let lines: String = (0..400_000).map(|n| format!("{n} of these lines\n")).collect();
     broker.produce("t", &lines);
@@ -27,7 +32,14 @@ fn tiered() -> tempfile::TempDir {
         let local = status[0]["local"]["segments"] == 1;
         (uploaded && local && status[0]["remote"]["segments"].as_u64() >= Some(6)).then_some(())
     });
-    broker.stop()
+    broker
+}
+
+/// The name of a log object of another attempt, for the same offsets.
+fn twin(log: &Path, id: &str) -> PathBuf {
+    let name = log.file_name().expect("a name").to_string_lossy().into_owned();
+    let own = &name[name.len() - 36..name.len() - 4];
+    log.with_file_name(name.replace(own, &id.repeat(16)))
 }
 
 /// Runs a command in a folder: its code, and the JSON that it writes.
@@ -130,10 +142,9 @@ fn each_thing_that_is_wrong_with_a_store_is_found_and_only_that() {
         remove(&stray)
     });
     let name = logs[1].file_name().expect("a name").to_string_lossy().into_owned();
-    let id = &name[name.len() - 36..name.len() - 4];
-    let again = folder.join(name.replace(id, &"ab".repeat(16)));
+    let again = twin(&logs[1], "ab");
     check(false, "overlap", &|| std::fs::write(&again, &log.1).expect("copy"), &|| remove(&again));
-    let orphan = folder.join(name.replace(id, &"cd".repeat(16)).replace(".log", ".index"));
+    let orphan = twin(&logs[1], "cd").with_extension("index");
     let write = || std::fs::write(&orphan, &index.1).expect("orphan");
     check(false, "unknown-object", &write, &|| remove(&orphan));
     let staged = folder.join(format!("{name}#1"));
@@ -147,21 +158,19 @@ fn garbage_collection_leaves_nothing_that_no_row_names() {
     let dir = tiered();
     let log = objects(dir.path(), ".log").remove(1);
     let name = log.file_name().expect("a name").to_string_lossy().into_owned();
-    let id = &name[name.len() - 36..name.len() - 4];
-    let copy = log.with_file_name(name.replace(id, &"ab".repeat(16)));
+    let copy = twin(&log, "ab");
     std::fs::copy(&log, &copy).expect("copy");
     std::fs::write(log.with_file_name(format!("{name}#7")), "half").expect("staged");
-    let before = files(&dir.path().join("data/store"), "").len();
+    let before = objects(dir.path(), "").len();
     let (code, told) = run(dir.path(), "tier gc --dry-run");
-    assert_eq!((code, &told["orphans"]["count"], &told["unfinished"]["count"]), {
-        (0, &Value::from(1), &Value::from(1))
-    });
+    let one = Value::from(1);
+    assert_eq!((code, &told["orphans"]["count"], &told["unfinished"]["count"]), (0, &one, &one));
     assert!(copy.exists(), "a dry run removes nothing");
     assert_eq!(run(dir.path(), "tier fsck").0, 1);
     let (code, told) = run(dir.path(), "tier gc");
     assert_eq!((code, &told["orphans"]["count"]), (0, &Value::from(1)), "{told}");
-    let after = files(&dir.path().join("data/store"), "");
-    assert!(!copy.exists() && after.len() <= before - 2, "{after:?}");
+    let after = objects(dir.path(), "");
+    assert!(!copy.exists() && after.len() == before - 2, "{after:?}");
     assert_eq!(run(dir.path(), "tier fsck").0, 0);
     assert_eq!(run(dir.path(), "tier verify t").0, 0);
 }
@@ -169,9 +178,7 @@ fn garbage_collection_leaves_nothing_that_no_row_names() {
 #[test]
 fn a_deep_check_that_was_broken_off_goes_on_where_it_was() {
     let dir = tiered();
-    let checkpoint = dir.path().join("data/fsck.checkpoint");
-    let log = objects(dir.path(), ".log").remove(1);
-    let bytes = std::fs::read(&log).expect("an object");
+    let checkpoint = dir.path().join("data/fsck-deep.checkpoint");
     let (code, all) = run(dir.path(), "tier fsck --deep");
     assert_eq!(code, 0, "{all}");
     assert!(!checkpoint.exists(), "all was looked at");
@@ -192,7 +199,57 @@ fn a_deep_check_that_was_broken_off_goes_on_where_it_was() {
     let (code, rest) = run(dir.path(), "tier fsck --deep");
     assert_eq!((code, &rest["known_segments"]), (0, &Value::from(2)), "{rest}");
     assert_eq!(rest["segments"].as_u64(), Some(segments - 2));
-    drop(bytes);
+}
+
+#[test]
+fn a_running_broker_checks_and_cleans_its_store_when_it_is_asked_to() {
+    let settings = [SMALL_AND_OFTEN, &["tiering.gc.min.age.ms=0"]].concat();
+    let broker = tiering(&settings);
+    let http = broker.http_address();
+    let run = |words: &str| {
+        let output = broker.command(&format!("{words} --http {http} --output json")).output();
+        let output = output.expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let json = serde_json::from_slice(&output.stdout).unwrap_or(Value::String(told));
+        (output.status.code().expect("a code"), json)
+    };
+    for words in ["tier fsck", "tier fsck --deep", "tier verify t"] {
+        let (code, found) = run(words);
+        assert_eq!((code, &found["findings"]), (0, &Value::from(0)), "{words}: {found}");
+        assert!(found["segments"].as_u64() >= Some(6), "{words}: {found}");
+    }
+    let (code, told) = run("tier verify nothing");
+    assert!(code == 2 && told.to_string().contains("no topic nothing"), "{code} {told}");
+
+    let log = files(&broker.store(), ".log").into_iter();
+    let log = log.filter(|path| path.to_string_lossy().contains("/topics/t.")).nth(1);
+    let log = log.expect("a log");
+    let copy = twin(&log, "ab");
+    std::fs::copy(&log, &copy).expect("copy");
+    let (code, found) = run("tier fsck");
+    assert_eq!((code, kinds(&found)), (1, vec!["overlap".to_owned()]), "{found}");
+    let (code, told) = run("tier gc --dry-run");
+    assert_eq!((code, &told["orphans"]["count"]), (0, &Value::from(1)), "{told}");
+    assert!(copy.exists(), "a dry run removes nothing");
+    assert_eq!(run("tier gc --min-age 1h").1["orphans"]["count"], 0, "it is young");
+    let (code, told) = run("tier gc");
+    assert_eq!((code, &told["orphans"]["count"]), (0, &Value::from(1)), "{told}");
+    assert!(!copy.exists());
+    assert_eq!(run("tier fsck --deep").0, 0);
+
+    flip(&log, std::fs::metadata(&log).expect("an object").len() as usize / 2);
+    let (code, found) = run("tier verify t");
+    assert_eq!((code, kinds(&found)), (1, vec!["damaged-log".to_owned()]), "{found}");
+    drop(broker.stop());
+    let gone = broker_less(&http);
+    assert!(gone.contains("no broker answers over HTTP"), "{gone}");
+}
+
+/// What a check says that asks where nobody is.
+fn broker_less(http: &str) -> String {
+    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_icecore"));
+    let asked = command.args(["tier", "fsck", "--http", http]).timeout(PATIENCE).assert().code(2);
+    String::from_utf8_lossy(&asked.get_output().stderr).into_owned()
 }
 
 #[test]

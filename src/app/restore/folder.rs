@@ -17,8 +17,8 @@ const MARK: &str = ".restoring";
 const MARK_UNFINISHED: &str = ".restoring.tmp";
 /// What the mark says: the directory's instance.
 const INSTANCE: &str = "icecore tier restore fills this directory: instance ";
-/// What a restore writes, and the cache.
-const MADE: [&str; 8] = [
+/// What a restore writes.
+const MADE: [&str; 7] = [
     "metadata.db",
     "metadata.db-wal",
     "metadata.db-shm",
@@ -26,10 +26,10 @@ const MADE: [&str; 8] = [
     "manifest.db-wal",
     "manifest.db-shm",
     "log",
-    "cache",
 ];
-/// What may lie in an empty directory: the lock, and what a new file system brings along.
-const NOTHING: [&str; 3] = [".lock", "lost+found", MARK_UNFINISHED];
+/// What may lie in an empty directory: the lock, what a new file system brings along, and the read
+/// cache, which is of use to whoever has the same store, and may be a file system of its own.
+const NOTHING: [&str; 4] = [".lock", "lost+found", "cache", MARK_UNFINISHED];
 /// Names that an error tells.
 const TOLD_MAX: usize = 5;
 
@@ -39,7 +39,7 @@ pub(in crate::app) fn is_unfinished(data_dir: &Path) -> bool {
 }
 
 /// What lies in the directory that a fresh one would not have; a store inside it is none of it.
-pub(in crate::app) fn contents(data_dir: &Path, store_url: &str) -> io::Result<Vec<String>> {
+fn contents(data_dir: &Path, store_url: &str) -> io::Result<Vec<String>> {
     let store = store_url.strip_prefix("file://").map(PathBuf::from);
     let here = std::path::absolute(data_dir)?;
     let mut found = Vec::new();
@@ -122,7 +122,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("dir");
         let here = dir.path();
         let store = format!("file://{}", here.join("store/deep").display());
-        for name in ["lost+found", "store"] {
+        for name in ["lost+found", "store", "cache"] {
             fs::create_dir(here.join(name)).expect("folder");
         }
         fs::write(here.join(".lock"), b"").expect("lock");

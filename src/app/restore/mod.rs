@@ -34,7 +34,7 @@ use icecore_tiering::{
     Scope, StoreError, SystemClock, TakeOver, Tiering, find_cluster, find_clusters,
 };
 
-pub(in crate::app) use folder::{contents, is_unfinished};
+pub(in crate::app) use folder::is_unfinished;
 pub use report::{CutTold, LeftTopic, RestoreReport, RestoredTopic};
 
 use super::claim::claim;

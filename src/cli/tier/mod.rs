@@ -1,12 +1,12 @@
 //! `icecore tier`: what is in the object store, held against what ought to be.
 
-mod checkpoint;
 mod fsck;
 mod gc;
+mod job;
+mod remote;
 mod restore;
 mod status;
 mod verify;
-mod watch;
 
 use std::process::ExitCode;
 
@@ -41,15 +41,15 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Action::Status(args) => done(status::run(args).await),
         Action::Restore(args) => done(restore::run(args).await),
         Action::Fsck(args) => Ok(told(fsck::run(args).await)),
-        Action::Gc(args) => gc::run(args).await,
+        Action::Gc(args) => Ok(told(gc::run(args).await)),
         Action::Verify(args) => Ok(told(verify::run(args).await)),
     }
 }
 
-/// For checks an error means that not all could be looked at, which is not a finding.
+/// For these an error means that not all could be looked at, which is not a finding.
 fn told(checked: anyhow::Result<ExitCode>) -> ExitCode {
     checked.unwrap_or_else(|error| {
         eprintln!("icecore: {}", super::told(&error));
-        ExitCode::from(fsck::COULD_NOT_LOOK)
+        ExitCode::from(job::COULD_NOT_LOOK)
     })
 }

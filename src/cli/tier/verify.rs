@@ -1,90 +1,37 @@
 //! `icecore tier verify`.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use icecore_tiering::{CheckOptions, PartitionKey, Scope};
-use serde::Serialize;
-
-use super::fsck::code;
-use super::watch::{Outcome, Watch};
-use crate::app::{Offline, OfflineUse};
+use super::fsck;
+use super::job::{self, PlaceArgs, code};
 use crate::cli::output::{self, OutputArgs};
-use crate::cli::sources::OfflineArgs;
 use crate::cli::table::{Align, Table};
-use crate::config::BrokerConfig;
+use crate::http::{JobRequest, JobResult, Verified};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Every byte that the store has of the topic is read and held against its \
     checksums, every batch against its CRC, and every offset from the first to the last has to be \
-    there. The broker has to be stopped.\n\nThe exit code is 0 when all of it is right, 1 when \
+    there. Either the broker is stopped and --data-dir, --store and --config are as for `serve`, or \
+    a running one is asked with --http.\n\nThe exit code is 0 when all of it is right, 1 when \
     something is not, 2 when not all could be looked at.")]
 pub(super) struct Args {
     /// The topic.
     topic: String,
     #[command(flatten)]
-    sources: OfflineArgs,
+    place: PlaceArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
-/// What the store has of a partition.
-#[derive(Debug, Serialize)]
-struct Kept {
-    partition: i32,
-    first_offset: Option<i64>,
-    last_offset: Option<i64>,
-    segments: u64,
-    bytes: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Verified {
-    topic: String,
-    partitions: Vec<Kept>,
-    #[serde(flatten)]
-    outcome: Outcome,
-}
-
 pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = BrokerConfig::load(&args.sources.sources())?;
-    let offline = Offline::open(&config, OfflineUse::Look).await?;
-    let keys = partitions(&offline, &args.topic)?;
-    let mut partitions = Vec::with_capacity(keys.len());
-    for key in &keys {
-        let bounds = offline.tiering().bounds(key).await?;
-        partitions.push(Kept {
-            partition: key.partition,
-            first_offset: bounds.first_offset.map(|offset| offset.get()),
-            last_offset: bounds.end_offset.map(|offset| offset.get()),
-            segments: bounds.segments,
-            bytes: bounds.bytes,
-        });
-    }
-    let watch = Watch::new(None, true, true);
-    let options = CheckOptions {
-        scope: Scope::Partitions(keys),
-        deep: true,
-        gaps: true,
-        min_age: Duration::ZERO,
-    };
-    let checked = offline.tiering().check(&options, &watch).await;
-    let outcome = watch.end(false)?;
-    offline.close().await?;
-    let verified = Verified { topic: args.topic.clone(), partitions, outcome };
-    args.output.show(&verified, || table(&verified))?;
-    checked.context("not all could be looked at")?;
-    Ok(code(&verified.outcome))
-}
-
-fn partitions(offline: &Offline, topic: &str) -> anyhow::Result<Vec<PartitionKey>> {
-    let live = offline.topics().iter().filter(|stored| !stored.deleting);
-    let Some(found) = live.into_iter().find(|stored| &*stored.name == topic) else {
-        bail!("the cluster has no topic {topic}");
-    };
-    let key = |number| PartitionKey::new(found.name.clone(), found.id, number);
-    Ok((0..).take(found.leader_epochs.len()).map(key).collect())
+    let request = JobRequest::Verify { topic: args.topic.clone() };
+    job::finish(job::run(&args.place, &request).await?, |result| match result {
+        JobResult::Verify(verified) => {
+            args.output.show(&verified, || table(&verified))?;
+            Ok(code(verified.outcome.findings))
+        }
+        other => anyhow::bail!("not the result of a check of a topic: {other:?}"),
+    })
 }
 
 fn table(verified: &Verified) -> String {
@@ -100,5 +47,5 @@ fn table(verified: &Verified) -> String {
             output::bytes(kept.bytes),
         ]);
     }
-    format!("{}\n{}", table.text(), verified.outcome.table(true))
+    format!("{}\n{}", table.text(), fsck::table(&verified.outcome, true))
 }

@@ -11,8 +11,7 @@
 //! asked for by its name. It may go on beside uploads and deletions: what is wrong with a segment
 //! counts only if its row is still live after it was seen, and an object without a row only if it is
 //! still there. Work is bounded: so many partitions at a time, so many objects over all.
-//! What a deep check found right is told segment by segment, so that one that was broken off goes
-//! on: an object's name is never used twice.
+//! What a check found right is told segment by segment, so that one that was broken off goes on: an object's name is never used twice.
 
 mod finding;
 mod meta;
@@ -69,9 +68,9 @@ pub trait LogInspector: Send {
 pub trait CheckWatch: Send + Sync {
     /// Something is not as it ought to be.
     fn found(&self, finding: Finding);
-    /// A segment was looked at; deep, with so many bytes read.
+    /// A segment was found right; deep, with so many bytes read.
     fn checked(&self, segment: &Segment, bytes: u64);
-    /// Whether a deep look at this segment was done before.
+    /// Whether this segment was found right before, by a look as close as this one.
     fn is_known(&self, segment: SegmentId) -> bool;
     /// A look at the bytes of a segment's log. `None` when checksums are enough.
     fn inspect(&self, segment: &Segment) -> Option<Box<dyn LogInspector>>;

@@ -53,11 +53,14 @@ impl Check<'_> {
             let detail = format!("it has {log_size} bytes, its row says {}", row.size);
             self.find_of(row, FindingKind::WrongLogSize, &log, detail).await?;
         }
-        if !self.options.deep {
-            self.head(row, &index, index_size).await?;
+        if log_size != row.size || self.watch.is_known(row.segment_id) {
+            return Ok(());
+        }
+        if self.options.deep {
+            return self.deep(row, (&log, &index), index_size).await;
+        }
+        if self.head(row, &index, index_size).await? {
             self.watch.checked(row, 0);
-        } else if log_size == row.size && !self.watch.is_known(row.segment_id) {
-            self.deep(row, (&log, &index), index_size).await?;
         }
         Ok(())
     }
@@ -82,36 +85,34 @@ impl Check<'_> {
         }
     }
 
-    /// The head of an index: what it says of the segment, and how long it ought to be.
-    async fn head(&self, row: &Segment, index: &Path, size: u64) -> Result<(), CheckError> {
+    /// Whether the head of an index is right: what it says of the segment, and how long it ought to
+    /// be.
+    async fn head(&self, row: &Segment, index: &Path, size: u64) -> Result<bool, CheckError> {
         // The semaphore is never closed.
         let _turn = self.objects.acquire().await;
         let mut length = size.min(HEADER_BYTES);
-        loop {
+        let (kind, detail) = loop {
             if length == 0 {
-                return self.find_of(row, FindingKind::DamagedIndex, index, "it is empty").await;
+                break (FindingKind::DamagedIndex, "it is empty".to_owned());
             }
             let read = self.tiering.store.get_range(index, size, 0..length).await;
-            let Some(bytes) = self.read_of(row, index, read).await? else { return Ok(()) };
+            let Some(bytes) = self.read_of(row, index, read).await? else { return Ok(false) };
             match bundle::header_and_length(&bytes) {
                 Ok((_, stated)) if stated != size => {
                     let detail = format!("it has {size} bytes, its header says {stated}");
-                    return self.find_of(row, FindingKind::WrongIndexSize, index, detail).await;
+                    break (FindingKind::WrongIndexSize, detail);
                 }
-                Ok((header, _)) => {
-                    return self.describes(row, index, &header).await.map(drop);
-                }
+                Ok((header, _)) => return self.describes(row, index, &header).await,
                 Err(bundle::BundleError::Short { need, .. })
                     if need as u64 > length && (need as u64) <= size.min(HEADER_BYTES_MAX) =>
                 {
                     length = need as u64;
                 }
-                Err(error) => {
-                    let (kind, detail) = (FindingKind::DamagedIndex, error.to_string());
-                    return self.find_of(row, kind, index, detail).await;
-                }
+                Err(error) => break (FindingKind::DamagedIndex, error.to_string()),
             }
-        }
+        };
+        self.find_of(row, kind, index, detail).await?;
+        Ok(false)
     }
 
     /// Whether a header is that of the row. Checksums of the log are compared where both have one.

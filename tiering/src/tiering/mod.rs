@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 pub use open::OpenError;
+pub(crate) use open::check_failed;
 
 use crate::cache::Cache;
 use crate::clock::Clock;

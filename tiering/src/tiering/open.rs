@@ -233,7 +233,8 @@ async fn meet(
     Ok(complete)
 }
 
-fn check_failed(url: &str, store: &Store, error: CheckError) -> OpenError {
+/// Why a store cannot be used, in words that say what to do.
+pub(crate) fn check_failed(url: &str, store: &Store, error: CheckError) -> OpenError {
     let url = url.to_owned();
     match (error, store.bucket()) {
         (CheckError::Bucket(StoreError::NotFound { .. }), Some(bucket)) => {
