@@ -89,7 +89,17 @@ impl Asked {
 
     async fn folders(&self, prefix: &str) -> Result<Vec<Path>, OpenError> {
         let folder = Layout::clusters(self.store.url_prefix(), prefix);
-        self.store.folders(&folder).await.map_err(|error| self.failed(error))
+        match self.store.folders(&folder).await {
+            // Which may mean that there is no bucket: the check that an opening makes tells.
+            Err(error @ StoreError::Refused { .. }) => {
+                let probe = folder.join(format!("probe-{}", uuid::Uuid::new_v4().simple()));
+                Err(match self.store.check(&probe).await {
+                    Err(why) => check_failed(&self.url, &self.store, why),
+                    Ok(_) => self.failed(error),
+                })
+            }
+            listed => listed.map_err(|error| self.failed(error)),
+        }
     }
 
     async fn cluster(
