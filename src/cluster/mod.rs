@@ -5,6 +5,7 @@
 mod controller;
 mod erase;
 mod load;
+mod snapshot;
 mod sqlite_store;
 
 pub use controller::{
@@ -13,4 +14,5 @@ pub use controller::{
 };
 pub use erase::erase;
 pub use load::load_image;
+pub use snapshot::{ClusterSnapshot, SnapshotError, SnapshotTopic};
 pub use sqlite_store::{OpenMetaStoreError, SqliteMetaStore};

@@ -63,6 +63,12 @@ pub struct TieringMetrics {
     pub store_unlisted: Counter,
     /// 1 while the store is left alone, else 0.
     pub store_is_left_alone: Gauge,
+    /// Snapshots of the cluster's metadata that were written into the bucket.
+    pub meta_uploads: Counter,
+    /// Snapshots that could not be written, and are tried again.
+    pub meta_upload_failures: Counter,
+    /// Seconds since the bucket was last known to have all of the cluster's metadata.
+    pub meta_age_seconds: Gauge,
     store_requests: Family<StoreLabels, Counter>,
     store_errors: Family<StoreLabels, Counter>,
     store_failures: Family<FailureLabels, Counter>,
@@ -229,6 +235,17 @@ impl TieringMetrics {
                 "icecore_store_failures",
                 "Calls to the object store that failed",
                 Family::default(),
+            ),
+            meta_uploads: counter(r, "icecore_meta_uploads", "Metadata snapshots uploaded"),
+            meta_upload_failures: counter(
+                r,
+                "icecore_meta_upload_failures",
+                "Metadata snapshots that could not be uploaded",
+            ),
+            meta_age_seconds: gauge(
+                r,
+                "icecore_meta_age_seconds",
+                "Seconds since the bucket had all metadata",
             ),
             store_requests: register(
                 r,

@@ -18,6 +18,8 @@ mod log_lines;
 #[cfg(test)]
 mod oddities;
 #[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod settings;

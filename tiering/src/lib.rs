@@ -56,7 +56,7 @@ pub use bundle::{BundleError, BundleHeader, IndexBundle};
 pub use cache::CacheOpenError;
 pub use check::{CheckError, CheckOptions, CheckWatch, Finding, FindingKind, LogInspector};
 pub use clock::{Clock, SystemClock};
-pub use clusters::{FindClustersError, FoundCluster, find_clusters};
+pub use clusters::{FindClustersError, FoundCluster, find_cluster, find_clusters};
 pub use collect::{CollectError, CollectOptions, CollectReport, Named};
 pub use config::{Pace, SettingError, TieringConfig, Unpaced};
 pub use counters::CounterValues;
