@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod broker;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod disk;
