@@ -5,9 +5,10 @@
 
 mod claim;
 mod observe;
-mod pace;
+mod replay_share;
 mod sampling;
 mod start;
+mod store_threads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,8 +85,9 @@ impl Bound {
         };
         let tasks = TaskTracker::new();
         let upkeep_stop = CancellationToken::new();
-        started.upkeep.start(&tasks, &upkeep_stop);
+        started.upkeep.start(&tasks, &upkeep_stop, &started.store_threads.handle());
         sampling::start(&started.replicas, &metrics, &tasks, &upkeep_stop);
+        replay_share::start(&started.paces, &metrics, &tasks, &upkeep_stop);
         start::finish_deletions(&started, &tasks, &upkeep_stop);
         observer.ready(started.replicas.clone());
         tracing::info!(

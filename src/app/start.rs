@@ -11,15 +11,16 @@ use tokio_util::task::TaskTracker;
 
 use super::claim::{Claim, claim, raise_open_files};
 use super::observe::Observer;
-use super::pace::SteadyRate;
+use super::store_threads::StoreThreads;
 use crate::broker::{Broker, Parts};
-use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image};
+use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image, put_in_force};
 use crate::config::BrokerConfig;
 use crate::coordinator::{Groups, GroupsParts, Rules};
 use crate::log::LogEnv;
 use crate::metadata::{BrokerNode, LiveImage, MetaStore, MetaStoreError, TopicImage};
 use crate::metrics::Metrics;
 use crate::model::BrokerId;
+use crate::pace::Paces;
 use crate::replica::{HostError, Replicas, ReplicasOptions, Upkeep, UpkeepIntervals};
 
 /// How long to wait before an unreachable store is asked again.
@@ -78,6 +79,8 @@ pub(super) struct Started {
     pub(super) replicas: Arc<Replicas>,
     pub(super) groups: Arc<Groups>,
     pub(super) upkeep: Arc<Upkeep>,
+    pub(super) paces: Arc<Paces>,
+    pub(super) store_threads: StoreThreads,
     store: Arc<dyn MetaStore>,
     deleting: Vec<TopicImage>,
     _claim: Claim,
@@ -98,7 +101,18 @@ pub(super) async fn start(
     let store: Arc<dyn MetaStore> = Arc::new(SqliteMetaStore::open(&data_dir.join("metadata.db"))?);
     let cluster_id = cluster_id(config, &*store).await?;
     store.begin_leading().await?;
-    let tiering = tiering(config, &cluster_id, observer).await?;
+    let paces = Arc::new(Paces::default());
+    let store_threads = StoreThreads::start().map_err(StartError::Io)?;
+    let wanted = TieringConfig {
+        pace: paces.copies.clone(),
+        fetch_pace: paces.fetches.clone(),
+        downloads_on: Some(store_threads.handle()),
+        ..tiering_config(config, &cluster_id)
+    };
+    let tiering = tiering(config, wanted, observer).await?;
+    if tiering.as_ref().is_some_and(|tiering| tiering.reads_in_place()) {
+        paces.read_in_place();
+    }
     observer.starting("recovering the logs");
     let env = LogEnv::real();
     let replicas = Arc::new(Replicas::start(ReplicasOptions {
@@ -110,6 +124,7 @@ pub(super) async fn start(
     let node = node(config, address);
     let loaded = load_image(config, &*store, &cluster_id, node).await?;
     let (image, deleting) = loaded;
+    put_in_force(&paces, config, &image.broker_overrides);
     // First of all: a new topic may have the name of one whose folders are still in its place.
     for topic in &deleting {
         if let Err(error) = replicas.set_aside_topic(topic).await {
@@ -121,8 +136,13 @@ pub(super) async fn start(
     }
     replicas.end_start().await?;
     let image = Arc::new(LiveImage::new(image));
-    let controller =
-        Arc::new(Controller::new(config.clone(), image.clone(), store.clone(), replicas.clone()));
+    let controller = Arc::new(Controller::new(
+        config.clone(),
+        image.clone(),
+        store.clone(),
+        replicas.clone(),
+        paces.clone(),
+    ));
     let groups = Groups::start(GroupsParts {
         rules: group_rules(config),
         image: image.clone(),
@@ -140,9 +160,21 @@ pub(super) async fn start(
         store: store.clone(),
         clock: env.clock,
         metrics: metrics.clone(),
+        paces: paces.clone(),
     });
     let upkeep = Upkeep::new(replicas.clone(), intervals(config));
-    Ok(Started { cluster_id, broker, replicas, groups, upkeep, store, deleting, _claim: claim })
+    Ok(Started {
+        cluster_id,
+        broker,
+        replicas,
+        groups,
+        upkeep,
+        paces,
+        store_threads,
+        store,
+        deleting,
+        _claim: claim,
+    })
 }
 
 async fn cluster_id(config: &BrokerConfig, store: &dyn MetaStore) -> Result<String, StartError> {
@@ -166,14 +198,13 @@ fn node(config: &BrokerConfig, address: SocketAddr) -> BrokerNode {
 /// Opens the remote tier; a store that is out of reach is waited for, anything else is an error.
 async fn tiering(
     config: &BrokerConfig,
-    cluster_id: &str,
+    wanted: TieringConfig,
     observer: &Observer,
 ) -> Result<Option<Arc<Tiering>>, StartError> {
     if !config.remote_storage_system_enable() {
         return Ok(None);
     }
     observer.starting("opening the object store");
-    let wanted = tiering_config(config, cluster_id);
     let tiering = loop {
         match Tiering::open(wanted.clone(), Arc::new(SystemClock)).await {
             Ok(tiering) => break tiering,
@@ -208,12 +239,6 @@ fn tiering_config(config: &BrokerConfig, cluster_id: &str) -> TieringConfig {
     tiering.downloads_max = config.reader_threads();
     tiering.read_ahead_bytes_max = config.read_ahead_max_bytes().unsigned_abs();
     tiering.uploads_max = config.copier_threads();
-    if let Some(rate) = config.copy_max_bytes_per_second() {
-        tiering.pace = Arc::new(SteadyRate::new(rate));
-    }
-    if let Some(rate) = config.remote_fetch_max_bytes_per_second() {
-        tiering.fetch_pace = Arc::new(SteadyRate::new(rate));
-    }
     tiering
 }
 
