@@ -10,10 +10,11 @@ mod meta;
 mod observe;
 mod offline;
 mod owner;
-mod pace;
+mod replay_share;
 mod restore;
 mod sampling;
 mod start;
+mod store_threads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,8 +100,9 @@ impl Bound {
         let owner = started.owner.take();
         let tasks = TaskTracker::new();
         let upkeep_stop = CancellationToken::new();
-        started.upkeep.start(&tasks, &upkeep_stop);
+        started.upkeep.start(&tasks, &upkeep_stop, &started.store_threads.handle());
         sampling::start(&started.replicas, &metrics, &tasks, &upkeep_stop);
+        replay_share::start(&started.paces, &metrics, &tasks, &upkeep_stop);
         start::finish_deletions(&started, &tasks, &upkeep_stop);
         start::upload_metadata(&started, &config, &metrics, &tasks, &upkeep_stop);
         let jobs = start::jobs(&started, &config, &tasks, &upkeep_stop);

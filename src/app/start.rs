@@ -17,16 +17,17 @@ use super::jobs::{JobPlace, Jobs};
 use super::meta::{MetaUpload, MetaUploadParts};
 use super::observe::Observer;
 use super::owner::OwnerTask;
-use super::pace::SteadyRate;
+use super::store_threads::StoreThreads;
 use super::{empty_disk, owner, restore};
 use crate::broker::{Broker, Parts};
-use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image};
+use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image, put_in_force};
 use crate::config::{BrokerConfig, EmptyDisk};
 use crate::coordinator::{Groups, GroupsParts, Rules};
 use crate::log::LogEnv;
 use crate::metadata::{BrokerNode, LiveImage, MetaStore, MetaStoreError, TopicImage};
 use crate::metrics::Metrics;
 use crate::model::BrokerId;
+use crate::pace::Paces;
 use crate::replica::{HostError, Replicas, ReplicasOptions, Upkeep, UpkeepIntervals};
 
 /// How long to wait before an unreachable store is asked again.
@@ -141,6 +142,8 @@ pub(super) struct Started {
     pub(super) groups: Arc<Groups>,
     pub(super) upkeep: Arc<Upkeep>,
     pub(super) owner: Option<OwnerTask>,
+    pub(super) paces: Arc<Paces>,
+    pub(super) store_threads: StoreThreads,
     image: Arc<LiveImage>,
     store: Arc<dyn MetaStore>,
     deleting: Vec<TopicImage>,
@@ -175,7 +178,15 @@ pub(super) async fn start(
     let store: Arc<dyn MetaStore> = store;
     let cluster_id = cluster_id(config, &*store).await?;
     store.begin_leading().await?;
-    let tiering = tiering(config, &cluster_id, observer).await?;
+    let paces = Arc::new(Paces::default());
+    let store_threads = StoreThreads::start().map_err(StartError::Io)?;
+    let wanted = TieringConfig {
+        pace: paces.copies.clone(),
+        fetch_pace: paces.fetches.clone(),
+        downloads_on: Some(store_threads.handle()),
+        ..tiering_config(config, &cluster_id)
+    };
+    let tiering = tiering(config, wanted, observer).await?;
     let owner = match &tiering {
         Some(tiering) => {
             let identity = owner::identity(instance, Some(address));
@@ -184,6 +195,9 @@ pub(super) async fn start(
         }
         None => None,
     };
+    if tiering.as_ref().is_some_and(|tiering| tiering.reads_in_place()) {
+        paces.read_in_place();
+    }
     observer.starting("recovering the logs");
     let env = LogEnv::real();
     let replicas = Arc::new(Replicas::start(ReplicasOptions {
@@ -195,6 +209,7 @@ pub(super) async fn start(
     let node = node(config, address);
     let loaded = load_image(config, &*store, &cluster_id, node).await?;
     let (image, deleting) = loaded;
+    put_in_force(&paces, config, &image.broker_overrides);
     // First of all: a new topic may have the name of one whose folders are still in its place.
     for topic in &deleting {
         if let Err(error) = replicas.set_aside_topic(topic).await {
@@ -206,8 +221,13 @@ pub(super) async fn start(
     }
     replicas.end_start().await?;
     let image = Arc::new(LiveImage::new(image));
-    let controller =
-        Arc::new(Controller::new(config.clone(), image.clone(), store.clone(), replicas.clone()));
+    let controller = Arc::new(Controller::new(
+        config.clone(),
+        image.clone(),
+        store.clone(),
+        replicas.clone(),
+        paces.clone(),
+    ));
     let groups = Groups::start(GroupsParts {
         rules: group_rules(config),
         image: image.clone(),
@@ -225,6 +245,7 @@ pub(super) async fn start(
         store: store.clone(),
         clock: env.clock,
         metrics: metrics.clone(),
+        paces: paces.clone(),
     });
     let upkeep = Upkeep::new(replicas.clone(), intervals(config));
     Ok(Started {
@@ -234,6 +255,8 @@ pub(super) async fn start(
         groups,
         upkeep,
         owner,
+        paces,
+        store_threads,
         image,
         store,
         deleting,
@@ -262,14 +285,13 @@ fn node(config: &BrokerConfig, address: SocketAddr) -> BrokerNode {
 /// Opens the remote tier; a store that is out of reach is waited for, anything else is an error.
 async fn tiering(
     config: &BrokerConfig,
-    cluster_id: &str,
+    wanted: TieringConfig,
     observer: &Observer,
 ) -> Result<Option<Arc<Tiering>>, StartError> {
     if !config.remote_storage_system_enable() {
         return Ok(None);
     }
     observer.starting("opening the object store");
-    let wanted = tiering_config(config, cluster_id);
     let tiering = loop {
         match Tiering::open(wanted.clone(), Arc::new(SystemClock)).await {
             Ok(tiering) => break tiering,
@@ -309,12 +331,6 @@ pub(super) fn tiering_config(config: &BrokerConfig, cluster_id: &str) -> Tiering
     tiering.downloads_max = config.reader_threads();
     tiering.read_ahead_bytes_max = config.read_ahead_max_bytes().unsigned_abs();
     tiering.uploads_max = config.copier_threads();
-    if let Some(rate) = config.copy_max_bytes_per_second() {
-        tiering.pace = Arc::new(SteadyRate::new(rate));
-    }
-    if let Some(rate) = config.remote_fetch_max_bytes_per_second() {
-        tiering.fetch_pace = Arc::new(SteadyRate::new(rate));
-    }
     tiering
 }
 

@@ -2,12 +2,14 @@
 //!
 //! One machine is a cluster of one: it leads every partition, and its image lies in SQLite.
 
+mod alter_broker;
 mod controller;
 mod erase;
 mod load;
 mod snapshot;
 mod sqlite_store;
 
+pub use alter_broker::{AlterBrokerError, put_in_force};
 pub use controller::{
     AlterTopicError, Controller, CreateTopic, CreateTopicError, DeleteTopicError, GrowTopicError,
     PARTITIONS_PER_REQUEST_MAX, TopicRef,

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 
+use crate::config::BrokerOverrides;
 use crate::metadata::{MetaStore, MetaStoreError, StoredTopic};
 use crate::model::{LeaderEpoch, TopicId};
 
@@ -184,6 +185,28 @@ impl MetaStore for SqliteMetaStore {
         .await
     }
 
+    async fn broker_overrides(&self) -> Result<BrokerOverrides, MetaStoreError> {
+        self.transact(|tx| {
+            let all = load_broker_settings(tx, ALL).map_err(engine)?;
+            let own = load_broker_settings(tx, OWN).map_err(engine)?;
+            Ok(BrokerOverrides { all, own })
+        })
+        .await
+    }
+
+    async fn set_broker_overrides(
+        &self,
+        overrides: &BrokerOverrides,
+    ) -> Result<(), MetaStoreError> {
+        let overrides = overrides.clone();
+        self.transact(move |tx| {
+            tx.execute("DELETE FROM broker_settings", []).map_err(engine)?;
+            insert_broker_settings(tx, ALL, &overrides.all).map_err(engine)?;
+            insert_broker_settings(tx, OWN, &overrides.own).map_err(engine)
+        })
+        .await
+    }
+
     async fn mark_deleting(&self, id: TopicId) -> Result<(), MetaStoreError> {
         self.transact(move |tx| {
             must_know(tx, id)?;
@@ -285,6 +308,28 @@ fn insert_settings(
         .try_for_each(|(name, value)| insert.execute(params![id.as_bytes(), name, value]).map(drop))
 }
 
+/// The scopes of broker settings.
+const ALL: &str = "all";
+const OWN: &str = "own";
+
+fn insert_broker_settings(
+    tx: &Transaction<'_>,
+    scope: &str,
+    settings: &BTreeMap<String, String>,
+) -> rusqlite::Result<()> {
+    let mut insert =
+        tx.prepare_cached("INSERT INTO broker_settings (scope, name, value) VALUES (?1, ?2, ?3)")?;
+    settings.iter().try_for_each(|(name, value)| insert.execute([scope, name, value]).map(drop))
+}
+
+fn load_broker_settings(
+    tx: &Transaction<'_>,
+    scope: &str,
+) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut rows = tx.prepare("SELECT name, value FROM broker_settings WHERE scope = ?1")?;
+    rows.query_map([scope], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
 fn load_topics(tx: &Transaction<'_>) -> rusqlite::Result<Vec<StoredTopic>> {
     let mut topics = BTreeMap::new();
     let mut rows = tx.prepare("SELECT id, name, deleting FROM topics")?;
@@ -353,6 +398,18 @@ mod tests {
         assert_eq!(store.cluster_id(Some("another")).await.expect("id"), cluster);
         assert_eq!(ids, 0..10);
         assert_eq!(store.take_producer_ids(1).await.expect("ids"), 10..11, "no id is given twice");
+    }
+
+    #[tokio::test]
+    async fn what_was_given_for_brokers_is_there_after_a_restart() {
+        let dir = tempfile::tempdir().expect("dir");
+        let given = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into();
+        let first = BrokerOverrides { all: given("a", "1"), own: given("b", "2") };
+        open(&dir).set_broker_overrides(&first).await.expect("set");
+        assert_eq!(open(&dir).broker_overrides().await.expect("load"), first);
+        let second = BrokerOverrides { all: given("c", "3"), ..BrokerOverrides::default() };
+        open(&dir).set_broker_overrides(&second).await.expect("set");
+        assert_eq!(open(&dir).broker_overrides().await.expect("load"), second);
     }
 
     #[tokio::test]

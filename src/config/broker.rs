@@ -156,24 +156,6 @@ impl BrokerConfig {
         self.value(name).number()
     }
 
-    /// The rate of all uploads together, if it has a bound.
-    #[must_use]
-    pub fn copy_max_bytes_per_second(&self) -> Option<u64> {
-        self.rate_if_bound("remote.log.manager.copy.max.bytes.per.second")
-    }
-
-    /// The rate of all downloads for readers together, if it has a bound.
-    #[must_use]
-    pub fn remote_fetch_max_bytes_per_second(&self) -> Option<u64> {
-        self.rate_if_bound("remote.log.manager.fetch.max.bytes.per.second")
-    }
-
-    /// A rate; Kafka's largest number says that there is no bound.
-    fn rate_if_bound(&self, name: &str) -> Option<u64> {
-        let rate = self.number(name);
-        (rate < i64::MAX).then(|| rate.unsigned_abs())
-    }
-
     /// A size where -1 says that there is none.
     fn size_if_set(&self, name: &str) -> Option<usize> {
         usize::try_from(self.number(name)).ok()

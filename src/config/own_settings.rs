@@ -2,7 +2,7 @@
 
 use super::broker_settings::KAFKA_SETTINGS;
 use super::setting::Bounds::{Any, AtLeast, OneOf};
-use super::setting::Kind::{Long, Text};
+use super::setting::Kind::{Int, Long, Text};
 use super::setting::Setting;
 
 /// By name.
@@ -70,6 +70,14 @@ const OWN_SETTINGS: &[Setting] = &[
         AtLeast(0),
         "How far the store is read ahead of one sequential reader, at most; 0 turns it off. All readers together have half of the cache for it, less where more than half is kept for what is read again and again.",
     ),
+    Setting::new(
+        "tiering.replay.slowdown.max.percent",
+        Int,
+        "20",
+        AtLeast(-1),
+        "By how much replays may raise the 99th percentile of produce requests and of fetches at the tail: above it they are given less, but never less than 4 MiB/s. -1 gives them all there is.",
+    )
+    .at_runtime(),
 ];
 
 /// Every setting of the broker: those that Kafka has, then icecore's own, each by name.

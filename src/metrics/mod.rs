@@ -24,6 +24,7 @@
 //! | `icecore_store_requests_total`, `icecore_store_errors_total` | `operation` | |
 //! | `icecore_cache_{hits,misses,fills,evictions,wrong_chunks}_total`, `icecore_cache_bytes` | | |
 //! | `icecore_meta_uploads_total`, `icecore_meta_upload_failures_total`, `icecore_meta_age_seconds` | | |
+//! | `icecore_replayed_bytes_total`, `icecore_replay_share_bytes_per_second` | | |
 //! | `process_*` | | |
 
 mod process;

@@ -69,6 +69,10 @@ pub struct TieringMetrics {
     pub meta_upload_failures: Counter,
     /// Seconds since the bucket was last known to have all of the cluster's metadata.
     pub meta_age_seconds: Gauge,
+    /// Bytes of the remote tier that readers were handed.
+    pub replayed_bytes: Counter,
+    /// What replays may be handed, in bytes a second; -1 without a bound.
+    pub replay_share: Gauge,
     store_requests: Family<StoreLabels, Counter>,
     store_errors: Family<StoreLabels, Counter>,
     store_failures: Family<FailureLabels, Counter>,
@@ -229,6 +233,16 @@ impl TieringMetrics {
                 r,
                 "icecore_store_is_left_alone",
                 "1 while the object store is left alone",
+            ),
+            replayed_bytes: counter(
+                r,
+                "icecore_replayed_bytes",
+                "Bytes of the remote tier handed to readers",
+            ),
+            replay_share: gauge(
+                r,
+                "icecore_replay_share_bytes_per_second",
+                "What replays may be handed while others work; -1 without a bound",
             ),
             store_failures: register(
                 r,

@@ -6,6 +6,8 @@ mod bad_store;
 #[cfg(test)]
 mod broker;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod disk;

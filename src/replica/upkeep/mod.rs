@@ -17,6 +17,7 @@ use icecore_tiering::{
     Backoff, CollectOptions, DeleteError, Dice, OffloadError, Scope, StoreState,
 };
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -63,43 +64,18 @@ impl Upkeep {
         Arc::new(Self { replicas, intervals, failing: Mutex::new(HashMap::new()) })
     }
 
-    /// Starts all duties; they end soon after `stop`.
-    pub fn start(self: &Arc<Self>, tasks: &TaskTracker, stop: &CancellationToken) {
-        let (every, upkeep) = (self.intervals, self.clone());
-        self.repeat(tasks, stop, every.retention, move || upkeep.clone().retain());
-        let upkeep = self.clone();
-        self.repeat(tasks, stop, every.checkpoint, move || upkeep.clone().checkpoint());
-        let upkeep = self.clone();
-        self.repeat(tasks, stop, every.producers, move || upkeep.clone().expire_producers());
+    /// Starts all duties; they end soon after `stop`. Those that move bytes to and from the store run
+    /// on `store`.
+    pub fn start(self: &Arc<Self>, tasks: &TaskTracker, stop: &CancellationToken, store: &Handle) {
+        let (every, here) = (self.intervals, Handle::current());
+        let duties = Duties { upkeep: self, tasks, stop };
+        duties.repeat(&here, every.retention, Self::retain);
+        duties.repeat(&here, every.checkpoint, Self::checkpoint);
+        duties.repeat(&here, every.producers, Self::expire_producers);
         if self.replicas.tiering().is_some() {
-            let upkeep = self.clone();
-            self.repeat(tasks, stop, every.tiering, move || upkeep.clone().tier());
-            let upkeep = self.clone();
-            self.repeat(tasks, stop, every.garbage, move || upkeep.clone().collect_garbage());
+            duties.repeat(store, every.tiering, Self::tier);
+            duties.repeat(store, every.garbage, Self::collect_garbage);
         }
-    }
-
-    fn repeat<F: Future<Output = ()> + Send + 'static>(
-        &self,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
-        every: Duration,
-        duty: impl Fn() -> F + Send + 'static,
-    ) {
-        let stop = stop.clone();
-        tasks.spawn(async move {
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(every) => {}
-                }
-                // A duty that is under way at the end is broken off: each is safe to be.
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = duty() => {}
-                }
-            }
-        });
     }
 
     async fn for_each<F: Future<Output = ()>>(&self, work: impl Fn(Arc<Partition>) -> F) {
@@ -181,6 +157,38 @@ impl Upkeep {
             Ok(report) => tracing::info!(?report, "garbage collected"),
             Err(error) => tracing::warn!(%error, "garbage was not collected"),
         }
+    }
+}
+
+/// Whose duties are started, and where.
+struct Duties<'a> {
+    upkeep: &'a Arc<Upkeep>,
+    tasks: &'a TaskTracker,
+    stop: &'a CancellationToken,
+}
+
+impl Duties<'_> {
+    fn repeat<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        on: &Handle,
+        every: Duration,
+        duty: impl Fn(Arc<Upkeep>) -> F + Send + 'static,
+    ) {
+        let (upkeep, stop) = (self.upkeep.clone(), self.stop.clone());
+        let repeated = async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(every) => {}
+                }
+                // A duty that is under way at the end is broken off: each is safe to be.
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = duty(upkeep.clone()) => {}
+                }
+            }
+        };
+        self.tasks.spawn_on(repeated, on);
     }
 }
 

@@ -211,6 +211,12 @@ impl Tiering {
         self.cache.as_ref().map_or(0, |cache| cache.held_bytes())
     }
 
+    /// Whether objects are read where they lie, in a folder: then nothing is downloaded.
+    #[must_use]
+    pub fn reads_in_place(&self) -> bool {
+        self.cache.is_none()
+    }
+
     /// Whether the store is asked at all, or left alone for a while because it fails. Cheap.
     #[must_use]
     pub fn store_state(&self) -> StoreState {
