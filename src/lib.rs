@@ -7,6 +7,7 @@ pub mod config;
 pub mod env;
 pub mod metrics;
 pub mod model;
+pub mod pace;
 
 pub mod metadata;
 pub mod record;

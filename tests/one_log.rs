@@ -166,19 +166,61 @@ async fn what_was_written_a_moment_ago_is_read_although_its_local_copy_is_gone_a
 }
 
 async fn alter(connection: &mut Client, settings: &[(&'static str, &'static str)]) {
+    alter_resource(connection, (2, TOPIC), settings).await;
+}
+
+async fn alter_resource(
+    connection: &mut Client,
+    (resource_type, resource_name): (i8, Cow<'static, str>),
+    settings: &[(&'static str, &'static str)],
+) {
     let config = |(name, value): &(&'static str, &'static str)| AlterableConfig {
         name: (*name).into(),
         value: Some((*value).into()),
         ..Default::default()
     };
     let resource = AlterConfigsResource {
-        resource_type: 2,
-        resource_name: TOPIC,
+        resource_type,
+        resource_name,
         configs: settings.iter().map(config).collect(),
     };
     let request =
         IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
     assert_eq!(connection.ask(1, &request).await.responses[0].error_code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_keeps_to_a_rate_that_is_set_at_runtime_and_goes_on_when_it_is_taken_back() {
+    const RATE: &str = "remote.log.manager.fetch.max.bytes.per.second";
+    let dir = tempfile::tempdir().expect("dir");
+    let settings =
+        [("log.retention.check.interval.ms", "50"), ("remote.log.manager.task.interval.ms", "50")];
+    let broker = Broker::start(dir.path(), &settings).await;
+    let mut connection = Client::connect(broker.address).await;
+    let settings =
+        [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
+    create(&mut connection, &settings).await;
+    let end = 4_000;
+    produce(&mut connection, 0..end).await;
+    wait_for_local_start(&mut connection, end - 1_048).await;
+
+    let broker_itself = (4, Cow::Borrowed("0"));
+    alter_resource(&mut connection, broker_itself.clone(), &[(RATE, "2MiB")]).await;
+    let began = Instant::now();
+    replay(&mut connection, 0, 2_500).await;
+    let took = began.elapsed();
+    // 2.5 MB; the first MiB of it goes at once.
+    assert!(took > Duration::from_millis(600), "{took:?}");
+
+    // Slower than any test waits for.
+    alter_resource(&mut connection, broker_itself.clone(), &[(RATE, "1")]).await;
+    for _ in 0..2 {
+        fetch(&mut connection, 0).await;
+    }
+    assert!(fetch(&mut connection, 0).await.is_empty(), "its wait is over before its turn");
+    alter_resource(&mut connection, broker_itself, &[(RATE, "9223372036854775807")]).await;
+    replay(&mut connection, 0, end).await;
+    broker.end().await;
 }
 
 /// Objects of segments in the store, which is a folder.

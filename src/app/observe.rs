@@ -8,11 +8,12 @@ use futures::future::BoxFuture;
 use icecore_tiering::{Bounds, StoreState};
 use parking_lot::Mutex;
 
+use super::jobs::Jobs;
 use super::{replay_plan, replays};
 use crate::broker::Broker;
 use crate::http::{
-    AskError, ObserveError, Observed, PartitionStatus, PlanAsk, ReplayPlan, ReplaysStatus,
-    TierStatus, WarmAsk, Warmed,
+    AskError, JobRefused, JobRequest, JobStatus, ObserveError, Observed, PartitionStatus, PlanAsk,
+    ReplayPlan, ReplaysStatus, TierJobs, TierStatus, WarmAsk, Warmed,
 };
 use crate::log::{FileKind, Sealed};
 use crate::replica::{Partition, Replicas};
@@ -22,9 +23,16 @@ pub(super) struct Observer {
     state: Mutex<State>,
 }
 
+/// What can be looked at and asked once the broker has started, beside its partitions.
+pub(super) struct Parts {
+    pub(super) broker: Arc<Broker>,
+    /// None without a remote tier.
+    pub(super) jobs: Option<Arc<Jobs>>,
+}
+
 enum State {
     NotReady(String),
-    Ready(Arc<Replicas>, Arc<Broker>),
+    Ready(Arc<Replicas>, Parts),
 }
 
 impl Observer {
@@ -37,8 +45,8 @@ impl Observer {
         *self.state.lock() = State::NotReady(format!("starting: {what}"));
     }
 
-    pub(super) fn ready(&self, replicas: Arc<Replicas>, broker: Arc<Broker>) {
-        *self.state.lock() = State::Ready(replicas, broker);
+    pub(super) fn ready(&self, replicas: Arc<Replicas>, parts: Parts) {
+        *self.state.lock() = State::Ready(replicas, parts);
     }
 
     pub(super) fn ending(&self) {
@@ -55,8 +63,15 @@ impl Observer {
 
     fn parts(&self) -> Result<(Arc<Replicas>, Arc<Broker>), String> {
         match &*self.state.lock() {
-            State::Ready(replicas, broker) => Ok((replicas.clone(), broker.clone())),
+            State::Ready(replicas, parts) => Ok((replicas.clone(), parts.broker.clone())),
             State::NotReady(why) => Err(why.clone()),
+        }
+    }
+
+    fn jobs(&self) -> Result<Arc<Jobs>, JobRefused> {
+        match &*self.state.lock() {
+            State::Ready(_, parts) => parts.jobs.clone().ok_or(JobRefused::NoRemoteTier),
+            State::NotReady(why) => Err(JobRefused::NotReady(why.clone())),
         }
     }
 }
@@ -111,6 +126,20 @@ impl Observed for Observer {
             let replicas = self.asked()?;
             replay_plan::warm(&replicas, &ask).await
         })
+    }
+}
+
+impl TierJobs for Observer {
+    fn begin(&self, request: JobRequest) -> Result<JobStatus, JobRefused> {
+        self.jobs()?.begin(request)
+    }
+
+    fn job(&self, id: &str) -> Option<JobStatus> {
+        self.jobs().ok()?.job(id)
+    }
+
+    fn cancel(&self, id: &str) -> Option<JobStatus> {
+        self.jobs().ok()?.cancel(id)
     }
 }
 

@@ -62,6 +62,8 @@ fn count(metrics: &TieringMetrics, before: &CounterValues, now: &CounterValues) 
     metrics.replay_index_gets.inc_by(now.index_gets - before.index_gets);
     metrics.replay_log_gets.inc_by(now.log_gets - before.log_gets);
     metrics.replay_fetched_bytes.inc_by(now.replay_bytes - before.replay_bytes);
+    metrics.store_slow.inc_by(now.slow - before.slow);
+    metrics.store_unlisted.inc_by(now.unlisted - before.unlisted);
     for (kind, count) in [
         (StoreFailure::Busy, now.busy - before.busy),
         (StoreFailure::TimedOut, now.timeouts - before.timeouts),

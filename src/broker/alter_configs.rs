@@ -1,12 +1,13 @@
 //! AlterConfigs, which replaces all of a topic's settings, and IncrementalAlterConfigs (KIP-339),
-//! which changes some. Broker settings are read at the start and cannot be changed here.
+//! which changes some. Of the broker's settings a few can be changed while it runs; the others are
+//! read at the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Broker;
 use super::describe_configs::{RESOURCE_BROKER, RESOURCE_TOPIC, is_this_broker, wrong_broker};
-use crate::cluster::AlterTopicError;
-use crate::config::{Operation, alter, describe_topic};
+use crate::cluster::{AlterBrokerError, AlterTopicError};
+use crate::config::{AlterError, BrokerScope, Operation, alter, describe_broker, describe_topic};
 use crate::wire::ErrorCode;
 use crate::wire::messages::alter_configs::{
     AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse,
@@ -30,13 +31,15 @@ enum What {
 }
 
 impl What {
-    /// Whether it only takes settings away.
-    fn sets_nothing(&self) -> bool {
+    /// What was given becomes this; `current` are the values in force.
+    fn apply(
+        &self,
+        given: &BTreeMap<String, String>,
+        current: &BTreeMap<&str, String>,
+    ) -> Result<BTreeMap<String, String>, AlterError> {
         match self {
-            Self::All(all) => all.is_empty(),
-            Self::Some(operations) => {
-                operations.iter().all(|(_, operation)| *operation == Operation::Delete)
-            }
+            Self::All(all) => Ok(all.clone()),
+            Self::Some(operations) => alter(given, operations, |name| current.get(name).cloned()),
         }
     }
 }
@@ -144,38 +147,53 @@ fn operation(
 
 async fn apply(broker: &Broker, change: &Change, validate_only: bool) -> Result<(), Refusal> {
     match change.resource_type {
-        RESOURCE_TOPIC => {}
-        RESOURCE_BROKER if change.name.is_empty() || is_this_broker(broker, &change.name) => {
-            if change.what.sets_nothing() {
-                // None was ever set at runtime: they are gone already.
-                return Ok(());
-            }
-            let text = "broker settings are read at the start: change them in icecore.toml, by --set or in the environment";
-            return Err((ErrorCode::InvalidConfig, text.to_owned()));
+        RESOURCE_TOPIC => apply_to_topic(broker, change, validate_only).await,
+        RESOURCE_BROKER if change.name.is_empty() => {
+            apply_to_broker(broker, BrokerScope::All, &change.what, validate_only).await
         }
-        RESOURCE_BROKER => {
-            return Err((ErrorCode::InvalidRequest, wrong_broker(broker, &change.name)));
+        RESOURCE_BROKER if is_this_broker(broker, &change.name) => {
+            apply_to_broker(broker, BrokerScope::Own, &change.what, validate_only).await
         }
+        RESOURCE_BROKER => Err((ErrorCode::InvalidRequest, wrong_broker(broker, &change.name))),
         other => {
-            return Err((
-                ErrorCode::InvalidRequest,
-                format!("resource type {other} has no settings here"),
-            ));
+            Err((ErrorCode::InvalidRequest, format!("resource type {other} has no settings here")))
         }
     }
-    let current = |overrides: &BTreeMap<String, String>| -> BTreeMap<&str, String> {
+}
+
+async fn apply_to_topic(
+    broker: &Broker,
+    change: &Change,
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    let altered = |overrides: &BTreeMap<String, String>| {
         let entries = describe_topic(&broker.config, overrides).into_iter();
-        entries.filter_map(|entry| Some((entry.name, entry.value?))).collect()
-    };
-    let altered = |overrides: &BTreeMap<String, String>| match &change.what {
-        What::All(all) => Ok(all.clone()),
-        What::Some(operations) => {
-            let current = current(overrides);
-            alter(overrides, operations, |name| current.get(name).cloned())
-        }
+        let current = entries.filter_map(|entry| Some((entry.name, entry.value?))).collect();
+        change.what.apply(overrides, &current)
     };
     let done = broker.controller.alter_topic(&change.name, altered, validate_only).await;
     done.map_err(|error| (error_code(&error), error.to_string()))
+}
+
+async fn apply_to_broker(
+    broker: &Broker,
+    scope: BrokerScope,
+    what: &What,
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    let entries = describe_broker(&broker.config, &broker.image.load().broker_overrides);
+    let current = entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
+    let current = current.collect();
+    let altered = |given: &BTreeMap<String, String>| what.apply(given, &current);
+    let done = broker.controller.alter_broker(scope, altered, validate_only).await;
+    done.map_err(|error| {
+        let code = match error {
+            AlterBrokerError::Request(_) => ErrorCode::InvalidRequest,
+            AlterBrokerError::Settings(_) => ErrorCode::InvalidConfig,
+            AlterBrokerError::Store(_) => ErrorCode::KafkaStorageError,
+        };
+        (code, error.to_string())
+    })
 }
 
 fn error_code(error: &AlterTopicError) -> ErrorCode {

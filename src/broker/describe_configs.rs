@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Broker;
-use crate::config::{ConfigEntry, describe_broker, describe_topic};
+use crate::config::{ConfigEntry, describe_all_brokers, describe_broker, describe_topic};
 use crate::wire::ErrorCode;
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
@@ -62,9 +62,12 @@ fn entries(
                 Err((ErrorCode::UnknownTopicOrPartition, format!("topic {name} does not exist")))
             }
         },
-        RESOURCE_BROKER if is_this_broker(broker, name) => Ok(describe_broker(&broker.config)),
-        // The defaults of all brokers: none was ever set at runtime.
-        RESOURCE_BROKER if name.is_empty() => Ok(Vec::new()),
+        RESOURCE_BROKER if is_this_broker(broker, name) => {
+            Ok(describe_broker(&broker.config, &broker.image.load().broker_overrides))
+        }
+        RESOURCE_BROKER if name.is_empty() => {
+            Ok(describe_all_brokers(&broker.image.load().broker_overrides))
+        }
         RESOURCE_BROKER => Err((ErrorCode::InvalidRequest, wrong_broker(broker, name))),
         other => {
             Err((ErrorCode::InvalidRequest, format!("resource type {other} has no settings here")))

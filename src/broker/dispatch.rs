@@ -39,7 +39,11 @@ impl Broker {
                 let broker = self.clone();
                 Started::Pending(Box::pin(async move {
                     let reply = reply.await;
-                    broker.metrics.requests.api(key, name).took(began.elapsed());
+                    let took = began.elapsed();
+                    broker.metrics.requests.api(key, name).took(took);
+                    if key == ApiKey::Produce.as_i16() {
+                        broker.paces.produce.note(took);
+                    }
                     reply
                 }))
             }

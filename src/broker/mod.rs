@@ -52,6 +52,7 @@ use crate::coordinator::Groups;
 use crate::env::Clock;
 use crate::metadata::{ClusterImage, LiveImage, MetaStore};
 use crate::metrics::Metrics;
+use crate::pace::Paces;
 use crate::replica::{Partition, Replicas};
 use crate::wire::ErrorCode;
 
@@ -88,6 +89,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who may move bytes how fast.
+    pub paces: Arc<Paces>,
 }
 
 /// Answers Kafka's requests.
@@ -106,12 +109,14 @@ pub struct Broker {
     searching: Semaphore,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    paces: Arc<Paces>,
 }
 
 impl Broker {
     /// Puts a broker together.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, image, controller, replicas, groups, store, clock, metrics } = parts;
+        let Parts { config, image, controller, replicas, groups, store, clock, metrics, paces } =
+            parts;
         let sessions = Sessions::new(config.fetch_session_slots());
         let producer_ids = ProducerIds::new(store);
         Arc::new(Self {
@@ -127,6 +132,7 @@ impl Broker {
             searching: Semaphore::new(SEARCHING_MAX),
             clock,
             metrics,
+            paces,
         })
     }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::output::{Format, OutputArgs};
 use super::sources::SourceArgs;
 use super::table::{Align, Table};
-use crate::config::{BrokerConfig, ConfigSource, Sources, describe_broker};
+use crate::config::{BrokerConfig, BrokerOverrides, ConfigSource, Sources, describe_broker};
 
 /// `icecore config ...`.
 #[derive(Debug, Parser)]
@@ -117,7 +117,7 @@ impl Defaults {
 
 fn settings(config: &BrokerConfig, sources: &Sources) -> impl Iterator<Item = Effective> {
     let flags: Vec<_> = sources.settings.iter().map(|(name, _)| name.clone()).collect();
-    describe_broker(config).into_iter().map(move |entry| Effective {
+    describe_broker(config, &BrokerOverrides::default()).into_iter().map(move |entry| Effective {
         source: match entry.source {
             ConfigSource::Default => "default",
             _ if flags.iter().any(|flag| flag == entry.name) => "flag",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use reqwest::{Method, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -31,34 +31,43 @@ impl HttpArgs {
 
     /// Who reads the remote tier.
     pub(super) async fn replays(&self) -> anyhow::Result<ReplaysStatus> {
-        ask(Method::GET, &self.http, "/v1/replays", &()).await
+        ask_for(Method::GET, &self.http, "/v1/replays", &()).await
     }
 
     /// What a replay will read and ask of the store.
     pub(super) async fn replay_plan(&self, what: &PlanAsk) -> anyhow::Result<ReplayPlan> {
-        ask(Method::GET, &self.http, "/v1/replay-plan", what).await
+        ask_for(Method::GET, &self.http, "/v1/replay-plan", what).await
     }
 
     /// Brings a part of a range into the read cache.
     pub(super) async fn warm(&self, what: &WarmAsk) -> anyhow::Result<Warmed> {
-        ask(Method::POST, &self.http, "/v1/replay-warm", what).await
+        ask_for(Method::POST, &self.http, "/v1/replay-warm", what).await
     }
 }
 
 /// Where each partition's bytes lie, by the broker whose HTTP port is at `address`.
 pub(super) async fn partitions(address: &str) -> anyhow::Result<Vec<PartitionStatus>> {
-    ask(Method::GET, address, "/v1/partitions", &()).await
+    ask(address, |client| client.get(format!("http://{address}/v1/partitions"))).await
 }
 
-async fn ask<T: DeserializeOwned>(
+async fn ask_for<T: DeserializeOwned>(
     method: Method,
     address: &str,
     path: &str,
     query: &impl Serialize,
 ) -> anyhow::Result<T> {
-    let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
-    let sent = client.request(method, url(address, path, query)?).send();
-    let mut answer = sent.await.map_err(reqwest::Error::without_url).with_context(|| {
+    let url = url(address, path, query)?;
+    ask(address, |client| client.request(method, url)).await
+}
+
+/// What the broker whose HTTP port is at `address` answers to a request.
+pub(super) async fn ask<T: DeserializeOwned>(
+    address: &str,
+    request: impl FnOnce(&Client) -> RequestBuilder,
+) -> anyhow::Result<T> {
+    let client = Client::builder().timeout(TIMEOUT).no_proxy().build()?;
+    let sent = request(&client).send().await.map_err(reqwest::Error::without_url);
+    let mut answer = sent.with_context(|| {
         format!(
             "no broker answers over HTTP at {address}: start one with `icecore serve`, or give \
              --http HOST:PORT"

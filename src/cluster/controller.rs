@@ -16,6 +16,7 @@ use crate::metadata::{
     TopicNameError, check_topic_name, collides,
 };
 use crate::model::{BrokerId, LeaderEpoch, TopicId};
+use crate::pace::Paces;
 use crate::replica::{HostError, Replicas};
 
 /// How long to wait before the rest of a deleted topic is removed again.
@@ -173,11 +174,12 @@ pub enum TopicRef {
 
 /// Changes the cluster image, one change at a time.
 pub struct Controller {
-    config: Arc<BrokerConfig>,
-    image: Arc<LiveImage>,
-    store: Arc<dyn MetaStore>,
+    pub(super) config: Arc<BrokerConfig>,
+    pub(super) image: Arc<LiveImage>,
+    pub(super) store: Arc<dyn MetaStore>,
     replicas: Arc<Replicas>,
-    changing: Mutex<()>,
+    pub(super) paces: Arc<Paces>,
+    pub(super) changing: Mutex<()>,
 }
 
 impl Controller {
@@ -187,8 +189,9 @@ impl Controller {
         image: Arc<LiveImage>,
         store: Arc<dyn MetaStore>,
         replicas: Arc<Replicas>,
+        paces: Arc<Paces>,
     ) -> Self {
-        Self { config, image, store, replicas, changing: Mutex::new(()) }
+        Self { config, image, store, replicas, paces, changing: Mutex::new(()) }
     }
 
     /// The image of this moment.

@@ -20,6 +20,7 @@ pub async fn load_image(
 ) -> Result<(ClusterImage, Vec<TopicImage>), MetaStoreError> {
     let controller = node.id;
     let mut image = ClusterImage::new(cluster_id.into(), vec![node], controller);
+    image.broker_overrides = Arc::new(store.broker_overrides().await?);
     let mut deleting = Vec::new();
     for stored in store.topics().await? {
         let topic = topic(config, &stored, controller);

@@ -2,15 +2,19 @@
 //!
 //! One machine is a cluster of one: it leads every partition, and its image lies in SQLite.
 
+mod alter_broker;
 mod controller;
 mod erase;
 mod load;
+mod snapshot;
 mod sqlite_store;
 
+pub use alter_broker::{AlterBrokerError, put_in_force};
 pub use controller::{
     AlterTopicError, Controller, CreateTopic, CreateTopicError, DeleteTopicError, GrowTopicError,
     PARTITIONS_PER_REQUEST_MAX, TopicRef,
 };
 pub use erase::erase;
 pub use load::load_image;
+pub use snapshot::{ClusterSnapshot, SnapshotError, SnapshotTopic};
 pub use sqlite_store::{OpenMetaStoreError, SqliteMetaStore};

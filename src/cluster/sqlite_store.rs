@@ -13,12 +13,16 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 
+use crate::config::BrokerOverrides;
 use crate::metadata::{MetaStore, MetaStoreError, StoredTopic};
 use crate::model::{LeaderEpoch, TopicId};
 
 mod migrations {
     refinery::embed_migrations!("migrations/metadata");
 }
+
+/// The fact that tells data directories apart.
+const INSTANCE: &str = "instance";
 
 /// `metadata.db` could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +73,39 @@ impl SqliteMetaStore {
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 
+    /// What tells this data directory from every other, made on first use.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn instance(&self) -> Result<String, MetaStoreError> {
+        let fresh = uuid::Uuid::new_v4().simple().to_string();
+        self.transact(move |tx| fact(tx, INSTANCE, &fresh)).await
+    }
+
+    /// Puts a whole cluster into an empty database, in one transaction.
+    ///
+    /// # Errors
+    /// When the database holds a cluster already, or fails.
+    pub async fn restore(
+        &self,
+        (cluster_id, instance): (&str, &str),
+        topics: Vec<StoredTopic>,
+        next_producer_id: i64,
+    ) -> Result<(), MetaStoreError> {
+        let facts = [("cluster.id", cluster_id.to_owned()), (INSTANCE, instance.to_owned())];
+        self.transact(move |tx| {
+            for (name, value) in facts {
+                tx.execute("INSERT INTO facts (name, value) VALUES (?1, ?2)", [name, &value])
+                    .map_err(engine)?;
+            }
+            topics.iter().try_for_each(|topic| insert_topic(tx, topic))?;
+            tx.execute("UPDATE producer_ids SET next = ?1", [next_producer_id])
+                .map(drop)
+                .map_err(engine)
+        })
+        .await
+    }
+
     /// Runs `work` in one transaction on the blocking pool.
     async fn transact<T: Send + 'static>(
         &self,
@@ -94,16 +131,7 @@ fn engine(source: impl std::error::Error + Send + Sync + 'static) -> MetaStoreEr
 impl MetaStore for SqliteMetaStore {
     async fn cluster_id(&self, wanted: Option<&str>) -> Result<String, MetaStoreError> {
         let fresh = wanted.map_or_else(|| TopicId::random().to_string(), str::to_owned);
-        self.transact(move |tx| {
-            tx.execute(
-                "INSERT INTO facts (name, value) VALUES ('cluster.id', ?1) ON CONFLICT DO NOTHING",
-                [fresh],
-            )
-            .map_err(engine)?;
-            tx.query_row("SELECT value FROM facts WHERE name = 'cluster.id'", [], |row| row.get(0))
-                .map_err(engine)
-        })
-        .await
+        self.transact(move |tx| fact(tx, "cluster.id", &fresh)).await
     }
 
     async fn topics(&self) -> Result<Vec<StoredTopic>, MetaStoreError> {
@@ -157,6 +185,28 @@ impl MetaStore for SqliteMetaStore {
         .await
     }
 
+    async fn broker_overrides(&self) -> Result<BrokerOverrides, MetaStoreError> {
+        self.transact(|tx| {
+            let all = load_broker_settings(tx, ALL).map_err(engine)?;
+            let own = load_broker_settings(tx, OWN).map_err(engine)?;
+            Ok(BrokerOverrides { all, own })
+        })
+        .await
+    }
+
+    async fn set_broker_overrides(
+        &self,
+        overrides: &BrokerOverrides,
+    ) -> Result<(), MetaStoreError> {
+        let overrides = overrides.clone();
+        self.transact(move |tx| {
+            tx.execute("DELETE FROM broker_settings", []).map_err(engine)?;
+            insert_broker_settings(tx, ALL, &overrides.all).map_err(engine)?;
+            insert_broker_settings(tx, OWN, &overrides.own).map_err(engine)
+        })
+        .await
+    }
+
     async fn mark_deleting(&self, id: TopicId) -> Result<(), MetaStoreError> {
         self.transact(move |tx| {
             must_know(tx, id)?;
@@ -190,6 +240,21 @@ impl MetaStore for SqliteMetaStore {
         })
         .await
     }
+
+    async fn next_producer_id(&self) -> Result<i64, MetaStoreError> {
+        self.transact(|tx| {
+            tx.query_row("SELECT next FROM producer_ids", [], |row| row.get(0)).map_err(engine)
+        })
+        .await
+    }
+}
+
+/// A fact, which is `fresh` from now on if it was not there.
+fn fact(tx: &Transaction<'_>, name: &str, fresh: &str) -> Result<String, MetaStoreError> {
+    let insert = "INSERT INTO facts (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    tx.execute(insert, [name, fresh]).map_err(engine)?;
+    tx.query_row("SELECT value FROM facts WHERE name = ?1", [name], |row| row.get(0))
+        .map_err(engine)
 }
 
 fn must_know(tx: &Transaction<'_>, id: TopicId) -> Result<(), MetaStoreError> {
@@ -241,6 +306,28 @@ fn insert_settings(
     settings
         .iter()
         .try_for_each(|(name, value)| insert.execute(params![id.as_bytes(), name, value]).map(drop))
+}
+
+/// The scopes of broker settings.
+const ALL: &str = "all";
+const OWN: &str = "own";
+
+fn insert_broker_settings(
+    tx: &Transaction<'_>,
+    scope: &str,
+    settings: &BTreeMap<String, String>,
+) -> rusqlite::Result<()> {
+    let mut insert =
+        tx.prepare_cached("INSERT INTO broker_settings (scope, name, value) VALUES (?1, ?2, ?3)")?;
+    settings.iter().try_for_each(|(name, value)| insert.execute([scope, name, value]).map(drop))
+}
+
+fn load_broker_settings(
+    tx: &Transaction<'_>,
+    scope: &str,
+) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut rows = tx.prepare("SELECT name, value FROM broker_settings WHERE scope = ?1")?;
+    rows.query_map([scope], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 fn load_topics(tx: &Transaction<'_>) -> rusqlite::Result<Vec<StoredTopic>> {
@@ -311,6 +398,18 @@ mod tests {
         assert_eq!(store.cluster_id(Some("another")).await.expect("id"), cluster);
         assert_eq!(ids, 0..10);
         assert_eq!(store.take_producer_ids(1).await.expect("ids"), 10..11, "no id is given twice");
+    }
+
+    #[tokio::test]
+    async fn what_was_given_for_brokers_is_there_after_a_restart() {
+        let dir = tempfile::tempdir().expect("dir");
+        let given = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into();
+        let first = BrokerOverrides { all: given("a", "1"), own: given("b", "2") };
+        open(&dir).set_broker_overrides(&first).await.expect("set");
+        assert_eq!(open(&dir).broker_overrides().await.expect("load"), first);
+        let second = BrokerOverrides { all: given("c", "3"), ..BrokerOverrides::default() };
+        open(&dir).set_broker_overrides(&second).await.expect("set");
+        assert_eq!(open(&dir).broker_overrides().await.expect("load"), second);
     }
 
     #[tokio::test]

@@ -398,14 +398,16 @@ pub(super) const KAFKA_SETTINGS: &[Setting] = &[
         "9223372036854775807",
         AtLeast(1),
         "The rate that all uploads together keep to.",
-    ),
+    )
+    .at_runtime(),
     Setting::new(
         "remote.log.manager.fetch.max.bytes.per.second",
         Long,
         "9223372036854775807",
         AtLeast(1),
-        "The rate that all downloads for readers together keep to.",
-    ),
+        "The rate that all downloads for readers together keep to; what the read cache has costs none of it. Of a file:// store, what readers are handed.",
+    )
+    .at_runtime(),
     Setting::new(
         "remote.log.manager.task.interval.ms",
         Long,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::broker::BrokerConfig;
 use super::own_settings::BROKER_SETTINGS;
+use super::runtime::BrokerOverrides;
 use super::setting::{Bounds, ConfigSource, Kind, Setting};
 use super::topic_settings::TOPIC_SETTINGS;
 use super::value::read;
@@ -101,20 +102,46 @@ fn places(broker: &BrokerConfig) -> [ConfigEntry; 3] {
 
 /// All settings of the broker, by name.
 #[must_use]
-pub fn describe_broker(broker: &BrokerConfig) -> Vec<ConfigEntry> {
+pub fn describe_broker(broker: &BrokerConfig, overrides: &BrokerOverrides) -> Vec<ConfigEntry> {
     let of_broker = |setting: &'static Setting| {
+        let mut synonyms = at_runtime(setting, overrides);
         let (value, source) = broker.get(setting.name).unwrap_or_default_of(setting);
-        let mut synonyms = vec![Synonym { name: setting.name, value, source }];
+        synonyms.push(Synonym { name: setting.name, value, source });
         if source != ConfigSource::Default {
             let (value, source) = (setting.default.to_owned(), ConfigSource::Default);
             synonyms.push(Synonym { name: setting.name, value, source });
         }
-        entry(setting, synonyms, true)
+        entry(setting, synonyms, !setting.changes_at_runtime)
     };
     let mut entries: Vec<_> = BROKER_SETTINGS.iter().map(of_broker).collect();
     entries.extend(places(broker));
     entries.sort_unstable_by_key(|entry| entry.name);
     entries
+}
+
+/// What was given for all brokers while they ran, by name.
+#[must_use]
+pub fn describe_all_brokers(overrides: &BrokerOverrides) -> Vec<ConfigEntry> {
+    let all = BrokerOverrides { own: BTreeMap::new(), all: overrides.all.clone() };
+    let given = BROKER_SETTINGS.iter().filter(|setting| all.all.contains_key(setting.name));
+    let mut entries: Vec<_> =
+        given.map(|setting| entry(setting, at_runtime(setting, &all), false)).collect();
+    entries.sort_unstable_by_key(|entry| entry.name);
+    entries
+}
+
+/// What was given while the broker ran, the winner first.
+fn at_runtime(setting: &Setting, overrides: &BrokerOverrides) -> Vec<Synonym> {
+    let given = [
+        (&overrides.own, ConfigSource::RuntimeBroker),
+        (&overrides.all, ConfigSource::RuntimeAllBrokers),
+    ];
+    let plain = |text: &String| read(setting, text).ok().map(|value| value.text());
+    let synonyms = given.into_iter().filter_map(|(given, source)| {
+        let value = given.get(setting.name).and_then(plain)?;
+        Some(Synonym { name: setting.name, value, source })
+    });
+    synonyms.collect()
 }
 
 trait OrDefault {
@@ -148,7 +175,7 @@ mod tests {
     #[test]
     fn a_broker_shows_its_places_under_the_names_that_kafka_has_for_them() {
         let config = BrokerConfig::in_dir(Path::new("/d"), &[]).expect("config");
-        let entries = describe_broker(&config);
+        let entries = describe_broker(&config, &BrokerOverrides::default());
         let shown = |name| {
             let entry = entries.iter().find(|entry| entry.name == name).expect(name);
             assert!(entry.read_only && entry.source == ConfigSource::StaticBroker, "{name}");

@@ -8,6 +8,7 @@ mod entry;
 mod error;
 mod file;
 mod own_settings;
+mod runtime;
 mod setting;
 #[cfg(test)]
 mod table_test;
@@ -16,9 +17,10 @@ mod topic_settings;
 mod value;
 
 pub use alter::{AlterError, Operation, alter};
-pub use broker::{BrokerConfig, Places, Sources, StoreTable};
-pub use entry::{ConfigEntry, Synonym, describe_broker, describe_topic};
+pub use broker::{BrokerConfig, EmptyDisk, Places, Sources, StoreTable};
+pub use entry::{ConfigEntry, Synonym, describe_all_brokers, describe_broker, describe_topic};
 pub use error::{ConfigError, Problem};
+pub use runtime::{BrokerOverrides, BrokerScope, RuntimeSettings};
 pub use setting::{Bounds, ConfigSource, Kind, Setting};
 pub use topic::{TimestampSource, TopicConfig};
 pub use value::bytes;

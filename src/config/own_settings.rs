@@ -1,8 +1,8 @@
 //! The broker's settings that only icecore has, and all of them together.
 
 use super::broker_settings::KAFKA_SETTINGS;
-use super::setting::Bounds::{Any, AtLeast};
-use super::setting::Kind::{Long, Text};
+use super::setting::Bounds::{Any, AtLeast, OneOf};
+use super::setting::Kind::{Int, Long, Text};
 use super::setting::Setting;
 
 /// By name.
@@ -43,6 +43,20 @@ const OWN_SETTINGS: &[Setting] = &[
         "An active segment is rolled and uploaded when its first record is so old: the bound of what a lost disk can lose. -1 for segment.ms alone.",
     ),
     Setting::new(
+        "tiering.meta.upload.interval.ms",
+        Long,
+        "60000",
+        AtLeast(100),
+        "How often committed offsets and log starts go to the object store when they changed. Topics and their settings go within a second or two.",
+    ),
+    Setting::new(
+        "tiering.on.empty.disk",
+        Text,
+        "refuse",
+        OneOf(&["refuse", "restore", "new"]),
+        "What a start does whose data directory is empty while the store holds a cluster: refuse, restore it, or begin a new one beside it.",
+    ),
+    Setting::new(
         "tiering.prefix",
         Text,
         "",
@@ -56,6 +70,14 @@ const OWN_SETTINGS: &[Setting] = &[
         AtLeast(0),
         "How far the store is read ahead of one sequential reader, at most; 0 turns it off. All readers together have half of the cache for it, less where more than half is kept for what is read again and again.",
     ),
+    Setting::new(
+        "tiering.replay.slowdown.max.percent",
+        Int,
+        "20",
+        AtLeast(-1),
+        "By how much replays may raise the 99th percentile of produce requests and of fetches at the tail: above it they are given less, but never less than 4 MiB/s. -1 gives them all there is.",
+    )
+    .at_runtime(),
 ];
 
 /// Every setting of the broker: those that Kafka has, then icecore's own, each by name.

@@ -37,6 +37,10 @@ pub enum Bounds {
 pub enum ConfigSource {
     /// Given for the topic.
     Topic = 1,
+    /// Given for this broker while it ran.
+    RuntimeBroker = 2,
+    /// Given for all brokers while they ran.
+    RuntimeAllBrokers = 3,
     /// A flag, the environment or the file.
     StaticBroker = 4,
     /// Nobody said anything.
@@ -56,6 +60,8 @@ pub struct Setting {
     pub bounds: Bounds,
     /// For a topic's setting: the broker's setting that it takes its default from.
     pub synonym: Option<&'static str>,
+    /// For a broker's setting: whether it can be changed while the broker runs.
+    pub changes_at_runtime: bool,
     /// What it does, for people who are about to change it.
     pub doc: &'static str,
 }
@@ -69,11 +75,16 @@ impl Setting {
         bounds: Bounds,
         doc: &'static str,
     ) -> Self {
-        Self { name, kind, default, bounds, synonym: None, doc }
+        Self { name, kind, default, bounds, synonym: None, changes_at_runtime: false, doc }
     }
 
     /// The same with the broker's setting that gives its default.
     pub(super) const fn of_broker(self, synonym: &'static str) -> Self {
         Self { synonym: Some(synonym), ..self }
+    }
+
+    /// The same, for one that can be changed while the broker runs.
+    pub(super) const fn at_runtime(self) -> Self {
+        Self { changes_at_runtime: true, ..self }
     }
 }

@@ -37,8 +37,13 @@ fn table(settings: &[Setting]) -> String {
         let (default, bounds) = (default(setting), bounds(setting));
         let broker = setting.synonym.map(|name| format!(" Default from the broker's `{name}`."));
         let broker = broker.unwrap_or_default();
-        writeln!(text, "| `{}` | {default} | {bounds} | {}{broker} |", setting.name, setting.doc)
-            .expect("text takes text");
+        let runtime = if setting.changes_at_runtime { " Changes at runtime." } else { "" };
+        writeln!(
+            text,
+            "| `{}` | {default} | {bounds} | {}{broker}{runtime} |",
+            setting.name, setting.doc
+        )
+        .expect("text takes text");
     }
     text
 }

@@ -1,5 +1,5 @@
-//! The HTTP port: metrics, health, where each partition's bytes lie, and who reads them. It changes
-//! nothing but what the read cache holds.
+//! The HTTP port: metrics, health, where each partition's bytes lie and who reads them, and long work
+//! on the object store. No answer waits for that work: it is begun, and asked for again.
 //!
 //! | path | answer |
 //! |---|---|
@@ -10,9 +10,12 @@
 //! | `/v1/replays` | a JSON object, [`ReplaysStatus`] |
 //! | `/v1/replay-plan` | a JSON object, [`ReplayPlan`]; the query is [`PlanAsk`] |
 //! | `/v1/replay-warm` | POST; a JSON object, [`Warmed`]; the query is [`WarmAsk`] |
+//! | POST `/v1/tier/jobs` | begins a [`JobRequest`]: 202 and its [`JobStatus`], or 409 |
+//! | `/v1/tier/jobs/ID` | its [`JobStatus`]; DELETE breaks it off |
 //!
 //! Neither many clients nor slow ones cost the broker more than [`Limits`] says.
 
+mod jobs;
 mod listener;
 mod observed;
 mod replay_plan;
@@ -28,6 +31,10 @@ use tokio_util::sync::CancellationToken;
 use self::listener::GuardedListener;
 use crate::metrics::Metrics;
 
+pub use self::jobs::{
+    CheckOutcome, Collected, Found, JobEnd, JobProgress, JobRefused, JobRequest, JobResult,
+    JobState, JobStatus, NamedObjects, TierJobs, Verified, VerifiedPartition,
+};
 pub use self::observed::{ObserveError, Observed, PartitionStatus, TierStatus};
 pub use self::replay_plan::{AskError, PartitionPlan, PlanAsk, ReplayPlan, WarmAsk, Warmed};
 pub use self::replays::{ConsumerStatus, ReplayStatus, ReplaysStatus};
@@ -61,7 +68,7 @@ impl Default for Limits {
 }
 
 /// Serves a bound listener until `shutdown`, then answers what is in flight.
-pub async fn run<O: Observed>(
+pub async fn run<O: Observed + TierJobs>(
     listener: TcpListener,
     observed: Arc<O>,
     metrics: Arc<Metrics>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +11,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::sync::Semaphore;
 
-use super::{AskError, Limits, Observed, PlanAsk, WarmAsk};
+use super::{
+    AskError, JobRefused, JobRequest, JobStatus, Limits, Observed, PlanAsk, TierJobs, WarmAsk,
+};
 use crate::metrics::Metrics;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -22,7 +24,7 @@ struct Gate {
     timeout: Duration,
 }
 
-pub(super) fn router<O: Observed>(
+pub(super) fn router<O: Observed + TierJobs>(
     observed: Arc<O>,
     metrics: Arc<Metrics>,
     limits: &Limits,
@@ -35,6 +37,8 @@ pub(super) fn router<O: Observed>(
         .route("/v1/replays", get(replays::<O>))
         .route("/v1/replay-plan", get(replay_plan::<O>))
         .route("/v1/replay-warm", post(warm::<O>))
+        .route("/v1/tier/jobs", post(begin::<O>))
+        .route("/v1/tier/jobs/{id}", get(job::<O>).delete(cancel::<O>))
         .with_state(observed);
     Router::new()
         .route("/metrics", get(page))
@@ -111,6 +115,37 @@ fn answered<T: serde::Serialize>(answer: Result<T, AskError>) -> Response {
         Err(AskError::NotFound(what)) => (StatusCode::NOT_FOUND, what + "\n").into_response(),
         Err(AskError::Refused(why)) => (StatusCode::BAD_REQUEST, why + "\n").into_response(),
         Err(AskError::Failed(error)) => failed(&*error),
+    }
+}
+
+async fn begin<O: TierJobs>(
+    State(jobs): State<Arc<O>>,
+    Json(request): Json<JobRequest>,
+) -> Response {
+    match jobs.begin(request) {
+        Ok(status) => (StatusCode::ACCEPTED, Json(status)).into_response(),
+        Err(refused) => {
+            let code = match refused {
+                JobRefused::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+                JobRefused::NoRemoteTier | JobRefused::Busy(_) => StatusCode::CONFLICT,
+            };
+            (code, format!("{refused}\n")).into_response()
+        }
+    }
+}
+
+async fn job<O: TierJobs>(State(jobs): State<Arc<O>>, Path(id): Path<String>) -> Response {
+    told(jobs.job(&id))
+}
+
+async fn cancel<O: TierJobs>(State(jobs): State<Arc<O>>, Path(id): Path<String>) -> Response {
+    told(jobs.cancel(&id))
+}
+
+fn told(status: Option<JobStatus>) -> Response {
+    match status {
+        Some(status) => Json(status).into_response(),
+        None => (StatusCode::NOT_FOUND, "no such job is known any more\n").into_response(),
     }
 }
 

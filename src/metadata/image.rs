@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::config::TopicConfig;
+use crate::config::{BrokerOverrides, TopicConfig};
 use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 
 /// A broker as clients reach it.
@@ -107,6 +107,8 @@ pub struct ClusterImage {
     pub brokers: Vec<BrokerNode>,
     /// The broker that takes admin requests.
     pub controller: BrokerId,
+    /// What was given for this broker, and for all, while they ran.
+    pub broker_overrides: Arc<BrokerOverrides>,
     topics: HashMap<TopicId, Arc<TopicImage>>,
     names: BTreeMap<Arc<str>, TopicId>,
 }
@@ -115,7 +117,8 @@ impl ClusterImage {
     /// A cluster without topics.
     #[must_use]
     pub fn new(cluster_id: Arc<str>, brokers: Vec<BrokerNode>, controller: BrokerId) -> Self {
-        Self { cluster_id, brokers, controller, topics: HashMap::new(), names: BTreeMap::new() }
+        let (topics, names) = (HashMap::new(), BTreeMap::new());
+        Self { cluster_id, brokers, controller, broker_overrides: Arc::default(), topics, names }
     }
 
     /// The topic of that name.
@@ -151,6 +154,12 @@ impl ClusterImage {
             next.names.remove(&topic.name);
         }
         next
+    }
+
+    /// The same cluster with other settings given for brokers.
+    #[must_use]
+    pub fn with_broker_overrides(&self, overrides: BrokerOverrides) -> Self {
+        Self { broker_overrides: Arc::new(overrides), ..self.clone() }
     }
 
     /// Adds or replaces a topic in place; for building an image from a store.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::config::BrokerOverrides;
 use crate::model::{LeaderEpoch, TopicId};
 
 /// A topic as it is stored.
@@ -72,6 +73,13 @@ pub trait MetaStore: Send + Sync + 'static {
         overrides: &BTreeMap<String, String>,
     ) -> Result<(), MetaStoreError>;
 
+    /// What was given for brokers while they ran.
+    async fn broker_overrides(&self) -> Result<BrokerOverrides, MetaStoreError>;
+
+    /// Puts `overrides` in the place of what was given for brokers.
+    async fn set_broker_overrides(&self, overrides: &BrokerOverrides)
+    -> Result<(), MetaStoreError>;
+
     /// Marks the topic as being deleted; its name is free from now on.
     async fn mark_deleting(&self, id: TopicId) -> Result<(), MetaStoreError>;
 
@@ -80,4 +88,7 @@ pub trait MetaStore: Send + Sync + 'static {
 
     /// Takes `count` producer ids that no producer ever had.
     async fn take_producer_ids(&self, count: i64) -> Result<Range<i64>, MetaStoreError>;
+
+    /// The first producer id that was not taken.
+    async fn next_producer_id(&self) -> Result<i64, MetaStoreError>;
 }

@@ -3,7 +3,8 @@
 //! A waiter that left is only weakly held here, so a fetch that ends early (a time-out, a closed
 //! connection) costs nothing but a slot that the next wake-up or registration clears.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub struct FetchWaiter {
     arrived: Notify,
+    arrived_at: OnceLock<Instant>,
 }
 
 impl FetchWaiter {
@@ -25,6 +27,11 @@ impl FetchWaiter {
     /// between two calls is not missed.
     pub async fn woken(&self) {
         self.arrived.notified().await;
+    }
+
+    /// When the first of its partitions grew; `None` when none did.
+    pub fn arrived_at(&self) -> Option<Instant> {
+        self.arrived_at.get().copied()
     }
 }
 
@@ -60,6 +67,7 @@ impl Waiters {
     pub fn wake_all(&self) {
         let mut parked = self.parked.lock();
         for waiter in parked.waiters.drain(..).filter_map(|waiter| waiter.upgrade()) {
+            waiter.arrived_at.get_or_init(Instant::now);
             waiter.arrived.notify_one();
         }
     }

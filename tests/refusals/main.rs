@@ -2,7 +2,11 @@
 //! attacked through its sockets, its disk and its store. `docs/REFUSALS.md` is the table of it.
 
 #[cfg(test)]
+mod bad_store;
+#[cfg(test)]
 mod broker;
+#[cfg(test)]
+mod cache;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
@@ -16,6 +20,8 @@ mod log_lines;
 #[cfg(test)]
 mod oddities;
 #[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod settings;
@@ -23,3 +29,5 @@ mod settings;
 mod store;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod toy_s3;

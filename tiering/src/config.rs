@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 
 use crate::bundle::CHECKSUM_BLOCK_BYTES;
 use crate::steps::{RunThrough, Steps};
@@ -67,6 +68,9 @@ pub struct TieringConfig {
     pub fetch_pace: Arc<dyn Pace>,
     /// Told of every step.
     pub steps: Arc<dyn Steps>,
+    /// Where downloads run, so that they need not share threads with those who wait for other
+    /// things. Default: where they are asked for.
+    pub downloads_on: Option<Handle>,
 }
 
 /// Four chunks: a read holds half of them at most.
@@ -111,6 +115,7 @@ impl TieringConfig {
             pace: Arc::new(Unpaced),
             fetch_pace: Arc::new(Unpaced),
             steps: Arc::new(RunThrough),
+            downloads_on: None,
         }
     }
 

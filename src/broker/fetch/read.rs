@@ -124,6 +124,11 @@ pub(super) fn look(
 }
 
 impl ElsewhereRead {
+    /// Whether the remote tier alone has it.
+    pub(super) fn is_replay(&self) -> bool {
+        self.from < self.partition.log().local_log_start()
+    }
+
     /// Reads it; runs to its end even when nobody waits any more.
     pub(super) async fn run(self) -> PartitionRead {
         let log = self.partition.log();

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::Broker;
 use super::plan::FetchPlan;
 use super::read::{Looked, PartitionRead, look};
+use crate::pace::ReplayGate;
 use crate::replica::FetchWaiter;
 
 /// How long an answer that is ready waits for what has to come from elsewhere: long enough for a
@@ -21,6 +22,7 @@ const GRACE: Duration = Duration::from_millis(2);
 /// Reads until the plan is met. One read for each of the plan's partitions, in order.
 pub(super) async fn run(broker: &Arc<Broker>, plan: &FetchPlan) -> Vec<PartitionRead> {
     let deadline = Instant::now() + plan.wait;
+    let mut arrived_at: Option<std::time::Instant> = None;
     loop {
         // Parked before the look, so that what arrives during the look wakes the next one.
         let waiter = FetchWaiter::new();
@@ -31,12 +33,16 @@ pub(super) async fn run(broker: &Arc<Broker>, plan: &FetchPlan) -> Vec<Partition
         }
         let round = Round::look(broker, plan);
         if !may_wait || round.is_enough(plan) {
+            if let (Some(arrived_at), true) = (arrived_at, round.is_of_the_tail()) {
+                broker.paces.tail_fetch.note(arrived_at.elapsed());
+            }
             return round.finish(broker, plan).await;
         }
         tokio::select! {
             () = waiter.woken() => {}
             () = sleep_until(deadline) => {}
         }
+        arrived_at = waiter.arrived_at();
     }
 }
 
@@ -88,6 +94,11 @@ impl Round {
         self.failed || self.elsewhere || self.bytes >= plan.min_bytes
     }
 
+    /// Whether all that it gives was written a moment ago.
+    fn is_of_the_tail(&self) -> bool {
+        self.bytes > 0 && !self.elsewhere && !self.failed
+    }
+
     /// Waits for what lies elsewhere, but never lets it hold up what is ready.
     async fn finish(self, broker: &Broker, plan: &FetchPlan) -> Vec<PartitionRead> {
         let deadline = Instant::now() + broker.config.remote_fetch_max_wait();
@@ -97,7 +108,8 @@ impl Round {
                 Looked::Here(read) => read,
                 Looked::Elsewhere(read) => {
                     let empty = PartitionRead { bounds: read.bounds, ..PartitionRead::default() };
-                    late.push(begun(at, read.run()));
+                    let gate = read.is_replay().then(|| (&broker.paces.replays, read.max_bytes));
+                    late.push(begun(at, gate, read.run()));
                     empty
                 }
             });
@@ -110,11 +122,27 @@ impl Round {
 /// A read that is under way, with its place in the answer.
 type Late = BoxFuture<'static, (usize, PartitionRead)>;
 
-/// Begins a read that waits for the disk or the store. It is a task of its own: it goes on when the
+/// A read that waits for the disk or the store. Of the remote tier it first waits for its turn among
+/// the replays, as long as its client does. Once begun it is a task of its own: it goes on when the
 /// client's wait ends, and fills the caches for its next fetch.
-fn begun(at: usize, read: impl Future<Output = PartitionRead> + Send + 'static) -> Late {
-    let task = tokio::spawn(read);
+fn begun(
+    at: usize,
+    gate: Option<(&Arc<ReplayGate>, usize)>,
+    read: impl Future<Output = PartitionRead> + Send + 'static,
+) -> Late {
+    let gate = gate.map(|(gate, bytes)| (gate.clone(), bytes as u64));
     Box::pin(async move {
+        let task = match gate {
+            None => tokio::spawn(read),
+            Some((gate, bytes)) => {
+                let passage = gate.pass(bytes).await;
+                tokio::spawn(async move {
+                    let read = read.await;
+                    passage.moved(read.len() as u64);
+                    read
+                })
+            }
+        };
         match task.await {
             Ok(read) => (at, read),
             Err(failed) => std::panic::resume_unwind(failed.into_panic()),
@@ -160,7 +188,7 @@ mod tests {
 
     /// A read of so many bytes that takes so long.
     fn after(at: usize, ms: u64, bytes: u64) -> Late {
-        begun(at, async move {
+        begun(at, None, async move {
             sleep(Duration::from_millis(ms)).await;
             of(bytes)
         })
@@ -190,7 +218,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_fetch_whose_wait_is_over_answers_what_is_ready_and_the_download_goes_on() {
         let done = Arc::new(AtomicBool::new(false));
-        let far = begun(1, {
+        let far = begun(1, None, {
             let done = done.clone();
             async move {
                 sleep(Duration::from_secs(3)).await;
@@ -202,5 +230,25 @@ mod tests {
         assert_eq!((lens, took), (vec![5, 0], WAIT));
         sleep(Duration::from_secs(3)).await;
         assert!(done.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replay_that_has_no_share_left_holds_up_nobody_and_reads_nothing() {
+        let gate = Arc::new(ReplayGate::default());
+        gate.set_share(Some(1000));
+        gate.pass(100_000).await.moved(100_000);
+        let begins = Arc::new(AtomicBool::new(false));
+        let replay = begun(1, Some((&gate, 1 << 20)), {
+            let begins = begins.clone();
+            async move {
+                begins.store(true, Ordering::SeqCst);
+                of(9)
+            }
+        });
+        let (lens, took) = gathered(vec![after(0, 20, 5), replay], 1).await;
+        assert_eq!(lens, [5, 0]);
+        assert!(took < Duration::from_millis(30), "{took:?}");
+        sleep(Duration::from_secs(200)).await;
+        assert!(!begins.load(Ordering::SeqCst), "nobody waits for it any more");
     }
 }

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::form::{Course, Form, Piece};
-use crate::app::SteadyRate;
 use crate::cli::client::{Fetcher, Topic};
+use crate::pace::Limit;
 
 /// Partitions that no lane has begun.
 pub(super) type Queue = Arc<Mutex<VecDeque<Course>>>;
@@ -20,7 +20,7 @@ pub(super) struct Lane {
     pub(super) topic: Arc<Topic>,
     pub(super) form: Form,
     /// What all lanes together keep to.
-    pub(super) rate: Option<Arc<SteadyRate>>,
+    pub(super) rate: Arc<Limit>,
     /// Asked for at a time.
     pub(super) fetch_bytes: u64,
     /// Bounded: a slow destination holds the lanes up.
@@ -44,9 +44,7 @@ impl Lane {
             for fetched in fetcher.fetch().await? {
                 let piece = self.form.piece(&self.topic.name, fetched, &mut course)?;
                 fetcher.advance(course.partition, course.next);
-                if let Some(rate) = &self.rate {
-                    rate.admit(piece.bytes).await;
-                }
+                self.rate.admit(piece.bytes).await;
                 if self.to.send(piece).await.is_err() {
                     return Ok(());
                 }

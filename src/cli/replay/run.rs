@@ -18,12 +18,12 @@ use super::lane::Lane;
 use super::sink::Sink;
 use super::topic_sink::TopicSink;
 use super::{RangeArgs, rate};
-use crate::app::SteadyRate;
 use crate::cli::broker_address::BrokerArgs;
 use crate::cli::client::{self, Connection, Topic};
 use crate::cli::position::{TIME_HELP, check_range, resolve};
 use crate::cli::record_line::{Format, Style};
 use crate::model::{Offset, Place};
+use crate::pace::Limit;
 
 /// Asked for at a time, at most.
 const FETCH_BYTES_MAX: u64 = 8 << 20;
@@ -228,7 +228,7 @@ impl Args {
         let lane = Lane {
             topic: topic.clone(),
             form: self.form(&topic.name),
-            rate: self.rate_limit.map(|rate| Arc::new(SteadyRate::new(rate))),
+            rate: Arc::new(Limit::new(self.rate_limit)),
             fetch_bytes: quarter.clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX),
             to,
         };

@@ -2,7 +2,7 @@
 //! is right, and what was there before is still there.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use super::fixture_test::{Opened, Random};
@@ -43,11 +43,29 @@ async fn a_fill_that_dies_at_any_step_leaves_its_chunk_right_or_not_there() {
     }
 }
 
+/// A process that ends with the test, however that ends.
+struct Victim(Child);
+
+impl Victim {
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        // An assertion has failed: it would fill for ever.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_killed_amid_its_fills_leaves_nothing_wrong() {
     let folder = tempfile::tempdir().unwrap();
     for life in 1..=12 {
-        let mut victim = Command::new(std::env::current_exe().unwrap())
+        let victim = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
                 "cache::crash_test::it_fills_without_an_end_when_it_is_started_to_be_killed",
@@ -55,14 +73,13 @@ async fn a_process_that_is_killed_amid_its_fills_leaves_nothing_wrong() {
             ])
             .env(VICTIM, folder.path())
             .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+            .spawn();
+        let mut victim = Victim(victim.unwrap());
+        let lines = BufReader::new(victim.0.stdout.take().unwrap()).lines();
         // Killed after another number of fills each time, amid the next ones.
         let mut filled = lines.map_while(Result::ok).filter(|line| line.starts_with("filled"));
         assert_eq!(filled.by_ref().take(13 * life).count(), 13 * life);
-        victim.kill().unwrap();
-        victim.wait().unwrap();
+        victim.kill();
 
         let opened = Opened::new(folder.path(), 16);
         let had = opened.which(0..64).await;

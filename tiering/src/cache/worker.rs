@@ -23,10 +23,12 @@ use super::shared::Shared;
 use super::writeback::Writeback;
 use super::{CHUNK_BYTES, ChunkKey};
 use crate::checksum::crc64;
+use crate::priority::lower_thread_priority;
 use crate::steps::Step;
 
 /// Works until nobody can queue anything any more.
 pub(super) fn run(shared: &Arc<Shared>, mut jobs: mpsc::Receiver<Job>) {
+    lower_thread_priority();
     let mut buffer = vec![0; CHUNK_BYTES as usize];
     let mut writeback = Writeback::new();
     while let Some(job) = jobs.blocking_recv() {

@@ -45,6 +45,8 @@ pub(super) struct Engine {
     /// No read holds more than this: half of the slots, so that two readers never wait for slots
     /// that the other one holds.
     hold_bytes_max: u64,
+    /// Where downloads run; where they are asked for if nowhere else.
+    runtime: Option<Handle>,
     started: Instant,
 }
 
@@ -74,6 +76,7 @@ impl Engine {
             board: Mutex::new(Board::new(streams, config.downloads_max)),
             link: Mutex::default(),
             hold_bytes_max: half,
+            runtime: config.downloads_on.clone(),
             started: Instant::now(),
         })
     }
@@ -184,7 +187,8 @@ impl Engine {
     /// Begins downloads while there is room, and looks for the segments that come next.
     pub(super) fn pump(self: &Arc<Self>) {
         // A download that is dropped as the process ends begins nothing more.
-        let Ok(runtime) = Handle::try_current() else { return };
+        let Ok(here) = Handle::try_current() else { return };
+        let runtime = self.runtime.as_ref().unwrap_or(&here);
         loop {
             let next = self.board.lock().next(self.now(), |key| self.has(key));
             let Some(run) = next else { break };

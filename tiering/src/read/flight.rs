@@ -9,6 +9,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::ReadError;
@@ -17,15 +18,19 @@ type Answer<V> = Option<Result<V, ReadError>>;
 type Waiting<K, V> = Arc<Mutex<HashMap<K, watch::Receiver<Answer<V>>>>>;
 
 /// The fetches that are under way.
-pub(super) struct Flights<K, V>(Waiting<K, V>);
+pub(super) struct Flights<K, V> {
+    waiting: Waiting<K, V>,
+    /// Where they run; where they are asked for if nowhere else.
+    runtime: Option<Handle>,
+}
 
 impl<K, V> Flights<K, V>
 where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new() -> Self {
-        Self(Arc::default())
+    pub(super) fn new(runtime: Option<Handle>) -> Self {
+        Self { waiting: Arc::default(), runtime }
     }
 
     /// Joins the fetch of `key`, or starts one. `kept` is asked under the lock, so that a fetch
@@ -39,7 +44,7 @@ where
     where
         F: Future<Output = Result<V, ReadError>> + Send + 'static,
     {
-        let mut waiting = self.0.lock();
+        let mut waiting = self.waiting.lock();
         if let Some(flight) = waiting.get(key) {
             return Flight::Waiting(flight.clone());
         }
@@ -48,9 +53,10 @@ where
         }
         let (answer, flight) = watch::channel(None);
         waiting.insert(key.clone(), flight.clone());
-        let landing = Landing { key: key.clone(), waiting: Arc::clone(&self.0) };
+        let landing = Landing { key: key.clone(), waiting: Arc::clone(&self.waiting) };
         let fetch = fetch();
-        tokio::spawn(async move {
+        let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
+        runtime.spawn(async move {
             let fetched = fetch.await;
             drop(landing);
             answer.send_replace(Some(fetched));
@@ -99,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_waiters_share_one_fetch_which_goes_on_when_they_leave() {
-        let flights = Flights::<u8, u32>::new();
+        let flights = Flights::<u8, u32>::new(None);
         let fetches = Arc::new(AtomicU32::new(0));
         let (land, landing) = oneshot::channel::<()>();
         let counted = Arc::clone(&fetches);
@@ -117,14 +123,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_is_not_fetched_again() {
-        let flights = Flights::<u8, u32>::new();
+        let flights = Flights::<u8, u32>::new(None);
         let kept = flights.join(&1, || Some(7), || async { Err(ReadError::Stopped) });
         assert_eq!(kept.land().await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn a_fetch_that_dies_fails_its_waiters_and_leaves_room_for_another() {
-        let flights = Flights::<u8, u32>::new();
+        let flights = Flights::<u8, u32>::new(None);
         let aborted = flights.join(&1, || None, || async { panic!("the fetch dies") });
         assert!(matches!(aborted.land().await, Err(ReadError::Stopped)));
         let again = flights.join(&1, || None, || async { Ok(3) });

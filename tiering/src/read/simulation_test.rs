@@ -103,6 +103,7 @@ impl World {
         Arc::new(Source {
             partition: PartitionKey::new("t", TopicId::from_bytes([1; 16]), partition),
             base: Offset::new(number),
+            after: Offset::new(number + 1),
             segment: SegmentId::from_bytes(id),
             name: Path::from("log"),
             checks: Arc::new(BlockChecks::new(self.segment_bytes, 65_536, &[])),

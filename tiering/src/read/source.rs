@@ -18,6 +18,8 @@ pub(super) struct Source {
     pub(super) partition: PartitionKey,
     /// The first offset that its segment answers for.
     pub(super) base: Offset,
+    /// The first offset after its segment's.
+    pub(super) after: Offset,
     pub(super) segment: SegmentId,
     pub(super) name: Path,
     pub(super) checks: Arc<BlockChecks>,
@@ -48,6 +50,7 @@ impl Source {
         Self {
             partition: segment.partition.clone(),
             base: segment.base,
+            after: segment.end.next(),
             segment: segment.segment_id,
             name,
             checks: Arc::clone(index.checks()),

@@ -57,7 +57,7 @@ impl Sources {
             pace: Arc::clone(&config.fetch_pace),
             indexes: Arc::new(Recent::new(config.index_cache_bytes)),
             shelf,
-            flights: Flights::new(),
+            flights: Flights::new(config.downloads_on.clone()),
             turns: Arc::new(Semaphore::new(INDEXES_AT_ONCE)),
         }
     }

@@ -120,10 +120,10 @@ impl Stream {
     }
 
     /// The same for a segment that the stream does not know yet, when it stands at the end of what
-    /// it knows: then this is what comes next.
+    /// it knows and this is what comes next.
     pub(super) fn goes_over_to(&mut self, source: &Arc<Source>, start: u64) -> Option<u64> {
         let last = self.lanes.back()?;
-        let follows = last.end() == self.last.end && last.source.base < source.base;
+        let follows = last.end() == self.last.end && last.source.after == source.base;
         if !follows || start >= CHUNK_BYTES {
             return None;
         }

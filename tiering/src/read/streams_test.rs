@@ -19,6 +19,7 @@ fn source(partition: i32, number: u8) -> Arc<Source> {
     Arc::new(Source {
         partition: PartitionKey::new("t", TopicId::from_bytes([1; 16]), partition),
         base: Offset::new(i64::from(number)),
+        after: Offset::new(i64::from(number) + 1),
         segment: SegmentId::from_bytes([number; 16]),
         name: Path::from("log"),
         checks: Arc::new(BlockChecks::new(8 * MIB, 65_536, &[])),
@@ -80,6 +81,15 @@ fn a_reader_goes_over_to_the_next_segment_whether_it_was_known_or_not() {
     assert_eq!(read(&mut streams, &second, 0, 8 * MIB), id, "known");
     assert_eq!(read(&mut streams, &third, 0, MIB), id, "not known");
     assert!(is_sequential(&mut streams, id));
+}
+
+#[test]
+fn looks_that_come_to_the_end_of_their_segments_are_no_sequence() {
+    let mut streams = streams();
+    for number in [1, 3, 5] {
+        let id = read(&mut streams, &source(0, number), 0, 8 * MIB);
+        assert!(!is_sequential(&mut streams, id), "segment {number} is not the next one");
+    }
 }
 
 #[test]

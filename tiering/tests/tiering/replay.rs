@@ -112,6 +112,23 @@ async fn a_replay_goes_over_segment_borders_without_a_stop_and_fetches_each_byte
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_second_replay_after_a_restart_asks_the_store_for_nothing() {
+    let distant = Distant::new();
+    let (tiering, partition) = (distant.fixture.open().await, key("t", 0));
+    let log = distant.history(&tiering, &partition).await;
+    assert!(read_all(&tiering, &partition).await == log);
+    assert!(distant.store.gets() > 0);
+    tiering.close().await;
+    drop(tiering);
+
+    let tiering = distant.fixture.open().await;
+    distant.store.count_anew();
+    assert!(read_all(&tiering, &partition).await == log);
+    assert_eq!((distant.store.gets(), distant.store.bytes()), (0, 0));
+    assert_eq!(tiering.counters().wrong_chunks, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn eight_readers_of_one_history_fetch_each_byte_once() {
     let distant = Distant::new();
     let (tiering, partition) = (distant.fixture.open().await, key("t", 0));

@@ -23,6 +23,8 @@ pub(super) enum Case {
     Tail,
     /// 2 GB into the remote tier, replayed; then time to the ack beside a replay
     Tiered,
+    /// Produce and tail consumer alone, then beside a replay at full speed
+    Isolation,
     /// Resident memory, idle and after the other cases
     Memory,
     /// Ready after kill -9 with 2,000 partitions
@@ -30,13 +32,14 @@ pub(super) enum Case {
 }
 
 impl Case {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::OneKib,
         Self::Small,
         Self::Idempotent,
         Self::Latency,
         Self::Tail,
         Self::Tiered,
+        Self::Isolation,
         Self::Memory,
         Self::Restart,
     ];
@@ -80,6 +83,7 @@ fn measure(cases: &[Case], load: &Load<'_>) -> Result<Vec<Figure>> {
             Case::Latency => figures.extend(load.latency()?),
             Case::Tail => figures.extend(load.tail()?),
             Case::Tiered => figures.extend(load.tiered()?),
+            Case::Isolation => figures.extend(load.isolation()?),
             Case::Memory | Case::Restart => {}
         }
     }

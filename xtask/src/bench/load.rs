@@ -11,6 +11,13 @@ use super::tail::{SETTLING, evict, tail};
 
 /// Where uploads are not what is measured, neither broker does any.
 pub(super) const LOCAL: [&str; 1] = ["remote.storage.enable=false"];
+/// Uploads at once, and keeps little.
+const TIERED: [&str; 4] = [
+    "remote.storage.enable=true",
+    "segment.bytes=67108864",
+    "local.retention.bytes=67108864",
+    "retention.ms=-1",
+];
 /// Local copies may take no longer to go.
 const FREED: Duration = Duration::from_secs(180);
 /// What may stay on the local disk: three segments of 64 MiB.
@@ -32,7 +39,7 @@ pub(super) struct Load<'a> {
 }
 
 impl Load<'_> {
-    fn topic(&self, name: &str, settings: &[&str]) -> Result<String> {
+    pub(super) fn topic(&self, name: &str, settings: &[&str]) -> Result<String> {
         let topic = format!("{}-{name}", self.topics);
         self.broker.create_topic(self.place, &topic, 1, settings)?;
         Ok(topic)
@@ -94,13 +101,7 @@ impl Load<'_> {
     /// Fills the remote tier, waits until the local copies are gone, and replays.
     pub(super) fn tiered(&self) -> Result<Vec<Figure>> {
         let Self { place, broker, shrink, .. } = *self;
-        let settings = [
-            "remote.storage.enable=true",
-            "segment.bytes=67108864",
-            "local.retention.bytes=67108864",
-            "retention.ms=-1",
-        ];
-        let topic = self.topic("tiered", &settings)?;
+        let topic = self.topic("tiered", &TIERED)?;
         let (count, replayed) = (2_000_000 / shrink, 1_850_000 / shrink);
         let produced = produce(place, broker, &topic, 1024, count, false)?;
         self.wait_until_freed(&topic)?;
@@ -109,6 +110,14 @@ impl Load<'_> {
         let replay = || consume(place, broker, &topic, 1024, replayed).map(drop);
         figures.extend(beside(replay, || self.acks("ack beside a replay", "beside"))?);
         Ok(figures)
+    }
+
+    /// A topic of 2 million records of 1 KiB of which the remote tier alone has most.
+    pub(super) fn tiered_history(&self, name: &str) -> Result<String> {
+        let topic = self.topic(name, &TIERED)?;
+        produce(self.place, self.broker, &topic, 1024, 2_000_000 / self.shrink, false)?;
+        self.wait_until_freed(&topic)?;
+        Ok(topic)
     }
 
     fn wait_until_freed(&self, topic: &str) -> Result<()> {

@@ -9,6 +9,7 @@ mod cases;
 mod client;
 mod figures;
 mod icecore;
+mod isolation;
 mod kafka;
 mod load;
 mod machine;

@@ -1,29 +1,14 @@
-//! `icecore tier`.
+//! `icecore tier status`.
 
 use std::time::Duration;
 
 use anyhow::bail;
-use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use super::output::{self, OutputArgs};
-use super::status::HttpArgs;
-use super::table::{Align, Table};
+use crate::cli::output::{self, OutputArgs};
+use crate::cli::status::HttpArgs;
+use crate::cli::table::{Align, Table};
 use crate::http::{ConsumerStatus, PartitionStatus, TierStatus};
-
-/// `icecore tier ...`.
-#[derive(Debug, Parser)]
-pub(super) struct Args {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Debug, Subcommand)]
-enum Action {
-    /// Show how much of each partition is on the local disk, in the object store, and waiting, and
-    /// who reads the store.
-    Status(StatusArgs),
-}
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "LOCAL is on the broker's disk, the active segment included; REMOTE is in \
@@ -31,7 +16,7 @@ enum Action {
     store, for as long as LAG says. Each as bytes in so many segments. Consumers that read what is \
     not on the disk are shown below: READER is their group, or their client's name before they have \
     committed an offset.")]
-struct StatusArgs {
+pub(super) struct Args {
     /// One topic. Default: all of them
     topic: Option<String>,
     #[command(flatten)]
@@ -41,7 +26,7 @@ struct StatusArgs {
 }
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
-    let Action::Status(StatusArgs { topic, http, output }) = &args.action;
+    let Args { topic, http, output } = args;
     let mut partitions = http.partitions().await?;
     let mut consumers = http.replays().await?.consumers;
     if let Some(topic) = topic {
@@ -106,7 +91,7 @@ fn readers(consumers: &[ConsumerStatus]) -> Table {
 }
 
 /// Where the partitions' bytes lie, a row each.
-pub(super) fn table(partitions: &[PartitionStatus]) -> Table {
+pub(in crate::cli) fn table(partitions: &[PartitionStatus]) -> Table {
     let mut table = Table::new(&[
         ("TOPIC", Align::Left),
         ("PARTITION", Align::Right),

@@ -1,0 +1,42 @@
+//! Threads of their own for what moves bytes to and from the store: checksums, encryption and copies
+//! of a replay or an upload take no turn away from producers and consumers at the tail, and give
+//! way where processors are too few.
+
+use std::io;
+
+use icecore_tiering::lower_thread_priority;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Threads that work; more do not make a store faster.
+const THREADS_MAX: usize = 4;
+
+/// A runtime that is ended without a wait when it is dropped.
+pub(super) struct StoreThreads(Option<Runtime>);
+
+impl StoreThreads {
+    /// Starts them.
+    pub(super) fn start() -> io::Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(processors.min(THREADS_MAX))
+            .thread_name("store")
+            .on_thread_start(lower_thread_priority)
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Where tasks are spawned.
+    pub(super) fn handle(&self) -> Handle {
+        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for StoreThreads {
+    fn drop(&mut self) {
+        // A call to a store that hangs must not hold up the end.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What all replays together may be handed: a fetch of the remote tier passes here before it reads.
+//!
+//! A fetch waits here while its client waits, and no longer: one that comes again queues again, and
+//! nothing is read for a client that has turned away. How much a read gives is known when it is
+//! over, so a guess is admitted and corrected.
+//!
+//! Invariant: a [`Passage`] that is dropped gives back what it did not move.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use icecore_tiering::Pace as _;
+use parking_lot::Mutex;
+
+use super::limit::Limit;
+
+/// What a read is taken to give until it is known: what a client asks for by default.
+const GUESS_MAX: u64 = 1 << 20;
+
+/// The way in for replays.
+#[derive(Debug, Default)]
+pub struct ReplayGate {
+    limit: Limit,
+    rates: Mutex<Rates>,
+    moved: AtomicU64,
+}
+
+/// The lower one counts.
+#[derive(Debug, Default)]
+struct Rates {
+    /// Set by people.
+    ceiling: Option<u64>,
+    /// What the hot path leaves.
+    share: Option<u64>,
+}
+
+impl ReplayGate {
+    /// Waits until a read of about `bytes` may begin.
+    pub async fn pass(self: &Arc<Self>, bytes: u64) -> Passage {
+        let admitted = bytes.min(GUESS_MAX);
+        self.limit.admit(admitted).await;
+        Passage { gate: self.clone(), admitted, moved: 0 }
+    }
+
+    /// Sets what the hot path leaves, in bytes a second; `None` for all.
+    pub fn set_share(&self, share: Option<u64>) {
+        self.change(|rates| rates.share = share);
+    }
+
+    /// Sets what people allow, in bytes a second; `None` for all.
+    pub fn set_ceiling(&self, ceiling: Option<u64>) {
+        self.change(|rates| rates.ceiling = ceiling);
+    }
+
+    /// The bytes that passed since the start.
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Rates)) {
+        let mut rates = self.rates.lock();
+        change(&mut rates);
+        let rate = match (rates.ceiling, rates.share) {
+            (Some(ceiling), Some(share)) => Some(ceiling.min(share)),
+            (ceiling, share) => ceiling.or(share),
+        };
+        if rate != self.limit.get() {
+            self.limit.set(rate);
+        }
+    }
+}
+
+/// A read that was let in.
+#[derive(Debug)]
+pub struct Passage {
+    gate: Arc<ReplayGate>,
+    admitted: u64,
+    moved: u64,
+}
+
+impl Passage {
+    /// The read is over and gave so many bytes.
+    pub fn moved(mut self, bytes: u64) {
+        self.moved = bytes;
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        self.gate.limit.correct(self.admitted, self.moved);
+        self.gate.moved.fetch_add(self.moved, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::future::join_all;
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hundred_readers_whose_clients_soon_turn_away_have_the_rate_among_them() {
+        let gate = Arc::new(ReplayGate::default());
+        gate.set_share(Some(10 << 20));
+        let began = Instant::now();
+        let readers = (0..100).map(|_| {
+            let gate = gate.clone();
+            tokio::spawn(async move {
+                while began.elapsed() < Duration::from_secs(20) {
+                    let passage = timeout(Duration::from_millis(500), gate.pass(1 << 20)).await;
+                    if let Ok(passage) = passage {
+                        passage.moved(1 << 19);
+                    }
+                }
+            })
+        });
+        join_all(readers).await;
+        let rate = gate.moved() / 20;
+        assert!((9 << 20..=11 << 20).contains(&rate), "{rate} bytes a second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lower_of_two_rates_counts_and_a_failed_read_costs_nothing() {
+        let (gate, began) = (Arc::new(ReplayGate::default()), Instant::now());
+        gate.set_ceiling(Some(1000));
+        gate.set_share(Some(100));
+        drop(gate.pass(700).await);
+        gate.pass(700).await.moved(300);
+        gate.pass(1).await.moved(1);
+        assert_eq!(began.elapsed(), Duration::from_secs(3));
+        gate.set_share(None);
+        gate.pass(1000).await.moved(1000);
+        gate.pass(1).await.moved(1);
+        let took = began.elapsed();
+        assert!((4000..4020).contains(&took.as_millis()), "{took:?}");
+    }
+}
