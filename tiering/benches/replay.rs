@@ -22,8 +22,8 @@ use icecore_tiering::{
     LeaderEpoch, Offset, PartitionKey, Parts, Segment, Store, StoreSettings, SystemClock, Tiering,
     TieringConfig, TopicId, Verify, Wanted,
 };
+use object_store::ObjectStore as _;
 use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt as _};
 
 #[path = "../tests/tiering/shaped.rs"]
 mod shaped;
@@ -323,7 +323,10 @@ async fn read_once(tiering: &Tiering, segment: &Segment, at: u64) -> u64 {
         let bytes = &mut bytes[..slice.len as usize];
         slice.file.read_exact_at(bytes, slice.position).expect("a slice");
         let stamp = stamp(segment.base.get() / 1000, position);
-        assert!(position % STAMP_EVERY as u64 != 0 || bytes[..16] == stamp, "other bytes");
+        assert!(
+            !position.is_multiple_of(STAMP_EVERY as u64) || bytes[..16] == stamp,
+            "other bytes"
+        );
         position += slice.len;
     }
     position - at
