@@ -61,7 +61,7 @@ async fn clusters(
             Err(FindClustersError::Open(error)) => return Err(error.into()),
             Err(source) => {
                 let url = config.store().url.clone();
-                return Err(StartError::Clusters { url, source });
+                return Err(StartError::Clusters { url, source: Box::new(source) });
             }
         }
     }

@@ -94,8 +94,10 @@ impl Bound {
         ));
         // Ended by the caller, or because another broker took over.
         let (told, stop) = (stop.clone(), stop.child_token());
+        // Boxed: it is large, and over when the broker runs.
+        let starting = Box::pin(start::start(&config, address, &metrics, &observer, &stop));
         let mut started = tokio::select! {
-            started = start::start(&config, address, &metrics, &observer, &stop) => started?,
+            started = starting => started?,
             // One who is replaced while it starts ends below, and says by whom.
             () = told.cancelled() => return Ok(()),
         };

@@ -106,7 +106,7 @@ pub enum StartError {
         /// The store.
         url: String,
         /// Why not.
-        source: FindClustersError,
+        source: Box<FindClustersError>,
     },
     /// An empty disk could not be filled from the store.
     #[error(transparent)]

@@ -19,8 +19,8 @@ async fn owner(dir: &Path) -> (Running, String) {
     let meta = |name: &str| broker.store_dir().join(name);
     broker
         .until("kept in the bucket", async || {
-            let clusters = std::fs::read_dir(meta("")).into_iter().flatten().flatten();
-            clusters.into_iter().any(|cluster| cluster.path().join("meta/cluster").exists())
+            let mut clusters = std::fs::read_dir(meta("")).into_iter().flatten().flatten();
+            clusters.any(|cluster| cluster.path().join("meta/cluster").exists())
         })
         .await;
     (broker, store)

@@ -11,9 +11,18 @@ use crate::broker::{bound, start};
 use crate::client::Client;
 
 const TOPIC_RESOURCE: i8 = 2;
+const BROKER_RESOURCE: i8 = 4;
 
-/// Sets one setting of a topic; the answer.
+/// Sets settings of a topic; the answer.
 async fn alter(client: &mut Client, topic: &str, configs: &[(&str, &str)]) -> (i16, String) {
+    alter_resource(client, (TOPIC_RESOURCE, topic), configs).await
+}
+
+async fn alter_resource(
+    client: &mut Client,
+    (resource_type, name): (i8, &str),
+    configs: &[(&str, &str)],
+) -> (i16, String) {
     let config = |(name, value): &(&str, &str)| AlterableConfig {
         name: (*name).to_owned().into(),
         config_operation: 0,
@@ -21,8 +30,8 @@ async fn alter(client: &mut Client, topic: &str, configs: &[(&str, &str)]) -> (i
     };
     let request = IncrementalAlterConfigsRequest {
         resources: vec![AlterConfigsResource {
-            resource_type: TOPIC_RESOURCE,
-            resource_name: topic.to_owned().into(),
+            resource_type,
+            resource_name: name.to_owned().into(),
             configs: configs.iter().map(config).collect(),
         }],
         validate_only: false,
@@ -51,6 +60,30 @@ async fn refused(configs: &[(&str, &str)], said: &str) {
     assert_eq!(code, invalid, "{configs:?}: {message}");
     assert!(message.contains(said), "{configs:?}: {message}");
     assert_eq!(client.values("kept", 0).await, [b"record".to_vec()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_of_the_broker_that_is_read_at_the_start_is_refused_at_runtime() {
+    let dir = tempfile::tempdir().expect("dir");
+    let broker = start(dir.path()).await;
+    let mut client = broker.client().await;
+    for (name, value, said) in [
+        ("num.partitions", "3", "num.partitions is read at the start: change it in icecore.toml"),
+        ("remote.log.manager.copy.max.bytes.per.second", "0", "at least 1"),
+        (
+            "remote.log.manager.copy.max.byte.per.second",
+            "1",
+            "did you mean remote.log.manager.copy",
+        ),
+    ] {
+        for broker in ["0", ""] {
+            let config = [(name, value)];
+            let (code, message) =
+                alter_resource(&mut client, (BROKER_RESOURCE, broker), &config).await;
+            assert_eq!(code, ErrorCode::InvalidConfig.as_i16(), "{name}: {message}");
+            assert!(message.contains(said), "{name}: {message}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,8 +22,8 @@ use icecore_tiering::{
     LeaderEpoch, Offset, PartitionKey, Parts, Segment, Store, StoreSettings, SystemClock, Tiering,
     TieringConfig, TopicId, Verify, Wanted,
 };
+use object_store::ObjectStore as _;
 use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt as _};
 
 #[path = "../tests/tiering/shaped.rs"]
 mod shaped;
@@ -172,12 +172,12 @@ impl History {
         println!("one reader, {gib:.2} GiB:");
         println!("  first {} s: {:.0} MB/s", RAMP.as_secs(), ramp as f64 / 2e6);
         println!(
-            "  after: {:.0} MB/s = {:.1} % of the store",
+            "  after: {:.0} MB/s = {:.1} % of the store (goal: at least 85)",
             steady / 1e6,
             steady / TOTAL_RATE * 100.0
         );
         println!(
-            "  requests: {:.1} a GiB, lists: {}",
+            "  requests: {:.1} a GiB (goal: at most 64), lists: {} (goal: 0)",
             self.store.gets() as f64 / gib,
             self.lists()
         );
@@ -200,7 +200,7 @@ impl History {
         let slowest = read.into_iter().map(|read| read.expect("a reader ends")).min().unwrap_or(0);
         println!("eight readers of the same history at once:");
         println!(
-            "  fetched / served to the slowest: {:.4}",
+            "  fetched / served to the slowest: {:.4} (goal: at most 1.05)",
             self.store.bytes() as f64 / slowest as f64
         );
         let rate = slowest as f64 / began.elapsed().as_secs_f64();
@@ -233,7 +233,10 @@ impl History {
         times.sort_unstable();
         let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64();
         let trips = |seconds: f64| seconds / FIRST_BYTE.as_secs_f64();
-        println!("{} first reads at cold random places:", times.len());
+        println!(
+            "{} first reads at cold random places (goal: at most 2.5 round trips):",
+            times.len()
+        );
         for share in [50, 90, 100] {
             println!("  p{share}: {:.1} ms = {:.2} round trips", at(share) * 1e3, trips(at(share)));
         }
@@ -320,7 +323,10 @@ async fn read_once(tiering: &Tiering, segment: &Segment, at: u64) -> u64 {
         let bytes = &mut bytes[..slice.len as usize];
         slice.file.read_exact_at(bytes, slice.position).expect("a slice");
         let stamp = stamp(segment.base.get() / 1000, position);
-        assert!(position % STAMP_EVERY as u64 != 0 || bytes[..16] == stamp, "other bytes");
+        assert!(
+            !position.is_multiple_of(STAMP_EVERY as u64) || bytes[..16] == stamp,
+            "other bytes"
+        );
         position += slice.len;
     }
     position - at

@@ -31,7 +31,7 @@ async fn main() -> Result<()> {
     for (bytes, count) in SEGMENTS {
         for at_a_time in SIDE_BY_SIDE {
             let took = upload(&url, bytes, count, at_a_time).await?;
-            let mib = bytes * count.unsigned_abs() >> 20;
+            let mib = (bytes * count.unsigned_abs()) >> 20;
             println!(
                 "| {} MiB | {at_a_time} | {:.2} | {:.1} |",
                 bytes >> 20,

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use bytes::Bytes;
 use icecore_tiering::{IndexBundle, ManifestError, Segment, Wanted};
 
 use super::position::{Around, Offsets, first_candidate};
@@ -68,17 +69,11 @@ impl Tier {
         max_bytes: usize,
         min_one: bool,
     ) -> Result<TieredRead, ReadError> {
-        let bundle = self.tiering.index(segment).await?;
-        let offsets = Offsets::new(segment.object.base, &bundle.offset_index);
         let ask = Ask { from: from.max(segment.base), max_bytes: max_bytes as u64, min_one };
-        let Around { before, next, behind } = offsets.around(ask.from);
-        let look_from = before.map_or(0, |entry| entry.position);
-        let enough = behind.map_or(segment.size, |entry| entry.position);
-        // A reader in sequence left off at an indexed batch: it is the next entry's.
-        let starts = [next, before].into_iter().flatten().map(|entry| entry.position);
-        for start in starts.chain([0]) {
-            let place = Place { start, enough, look_from: look_from.min(start) };
-            if let Some(read) = self.read_at(segment, &bundle, place, ask).await? {
+        // Let go at once: a hundred readers that wait for bytes would hold a hundred indexes.
+        let (places, entries) = plan(segment, &*self.tiering.index(segment).await?, ask);
+        for place in places {
+            if let Some(read) = self.read_at(segment, &entries, place, ask).await? {
                 return Ok(read);
             }
         }
@@ -89,7 +84,7 @@ impl Tier {
     async fn read_at(
         &self,
         segment: &Segment,
-        bundle: &IndexBundle,
+        entries: &Bytes,
         place: Place,
         ask: Ask,
     ) -> Result<Option<TieredRead>, ReadError> {
@@ -102,7 +97,7 @@ impl Tier {
             let wanted = Wanted { range: start..until.max(enough), enough, look_from };
             let window = Window::new(start, self.tiering.read(segment, wanted).await?);
             let end = window.end();
-            match self.look(segment, bundle, window.clone(), start, ask).await? {
+            match self.look(segment, entries, window.clone(), start, ask).await? {
                 Look::Found(Some(Span { start, end, time_ms })) => {
                     let slices = window.cut(start, end);
                     return Ok(Some(TieredRead { slices, remote_time_ms: Some(time_ms) }));
@@ -118,16 +113,16 @@ impl Tier {
     async fn look(
         &self,
         segment: &Segment,
-        bundle: &IndexBundle,
+        entries: &Bytes,
         window: Window,
         start: u64,
         ask: Ask,
     ) -> Result<Look<Option<Span>>, ReadError> {
         let (base, size) = (segment.object.base, segment.size);
         let cut_end = segment.is_cut().then_some(segment.end);
-        let index = bundle.offset_index.clone();
+        let entries = entries.clone();
         let looked = off_thread(move || {
-            let offsets = Offsets::new(base, &index);
+            let offsets = Offsets::new(base, &entries);
             let first = match first_batch(&window, start, ask.from, size)? {
                 Look::Found(Some(position)) => position,
                 Look::Found(None) => return Ok(Look::Found(None)),
@@ -169,11 +164,12 @@ impl Tier {
         timestamp_ms: i64,
         start: Offset,
     ) -> Result<Option<TimestampedOffset>, ReadError> {
-        let bundle = self.tiering.index(segment).await?;
-        let base = segment.object.base;
-        let from = first_candidate(base, &bundle.time_index, timestamp_ms).max(start);
-        let around = Offsets::new(base, &bundle.offset_index).around(from);
-        let mut position = around.before.map_or(0, |entry| entry.position);
+        let (from, mut position) = {
+            let (bundle, base) = (self.tiering.index(segment).await?, segment.object.base);
+            let from = first_candidate(base, &bundle.time_index, timestamp_ms).max(start);
+            let around = Offsets::new(base, &bundle.offset_index).around(from);
+            (from, around.before.map_or(0, |entry| entry.position))
+        };
         let (mut until, mut had) = (position, position);
         loop {
             until = (position + SEARCH_BYTES).max(until).min(segment.size);
@@ -194,6 +190,21 @@ impl Tier {
             };
         }
     }
+}
+
+/// Where to look for the first batch, the likeliest place first, and the index of what lies there.
+fn plan(segment: &Segment, bundle: &IndexBundle, ask: Ask) -> (Vec<Place>, Bytes) {
+    let offsets = Offsets::new(segment.object.base, &bundle.offset_index);
+    let Around { before, next, behind } = offsets.around(ask.from);
+    let look_from = before.map_or(0, |entry| entry.position);
+    let enough = behind.map_or(segment.size, |entry| entry.position);
+    // A reader in sequence left off at an indexed batch: it is the next entry's.
+    let starts = [next, before].into_iter().flatten().map(|entry| entry.position);
+    let place = |start| Place { start, enough, look_from: look_from.min(start) };
+    let places: Vec<_> = starts.chain([0]).map(place).collect();
+    let furthest = places.iter().map(|place| place.start).max().unwrap_or_default();
+    let until = furthest.saturating_add(ask.max_bytes).saturating_add(LOOK_BYTES);
+    (places, offsets.between(look_from, until))
 }
 
 /// How far the next look must reach, which is further than the last one did. A read must bring more

@@ -129,8 +129,8 @@ impl Reader {
         if start >= end || end > size || wanted.enough > end {
             return Err(ReadError::Range { start, end, size });
         }
-        let index = self.sources.index(segment).await?;
-        let source = self.sources.source(segment, &index);
+        // The index is let go before bytes are waited for: it may have megabytes.
+        let source = self.sources.source(segment, &*self.sources.index(segment).await?);
         match &self.engine {
             Some(engine) => engine.read(&Arc::new(source), wanted).await,
             None => {

@@ -278,6 +278,22 @@ fn fifty_slow_readers_get_their_rate_beside_a_fast_one() {
 }
 
 #[test]
+fn a_hundred_readers_at_different_places_of_one_partition_are_told_apart() {
+    let readers =
+        (0..100).map(|n| Reader { segment: n * 5, ..Reader::new(0, 3e6) }).collect::<Vec<_>>();
+    let mut world = World::new(64 * MIB, readers);
+    world.run_for(seconds(5));
+    let (before, gets): (Vec<_>, _) = ((0..100).map(|at| world.read_by(at)).collect(), world.gets);
+    world.run_for(seconds(10));
+    let read: Vec<_> = (0..100).map(|at| world.read_by(at) - before[at]).collect();
+    let slowest = to_f64(*read.iter().min().unwrap()) / 10.0;
+    assert!(slowest >= 0.85 * 3e6, "{slowest} bytes a second");
+    let per_gib = to_f64(world.gets - gets) * to_f64(1024 * MIB) / to_f64(read.iter().sum());
+    // One a second for each: 341 a GiB. Were each read a single look, it would be 1024.
+    assert!(per_gib <= 500.0, "{per_gib} requests a GiB");
+}
+
+#[test]
 fn a_slow_reader_is_read_ahead_of_by_seconds_and_not_by_the_whole_window() {
     let mut world = World::new(256 * MIB, vec![Reader::new(0, 8e6)]);
     world.run_for(seconds(30));

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::join_all;
 use object_store::path::Path;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::download::FETCHES_MAX;
 use super::flight::Flights;
@@ -25,7 +26,7 @@ use crate::store::{Store, StoreError, WrongBytes};
 
 /// A larger `.index` object is refused: a segment's indexes have a bound of their own.
 const INDEX_BYTES_MAX: u64 = 256 << 20;
-/// Index objects that are fetched at a time: each is in memory whole.
+/// Index objects that are fetched, or on their way to the disk, at a time: each is in memory whole.
 const INDEXES_AT_ONCE: usize = 8;
 /// So many segments are looked up at a time.
 const NEXT_MAX: usize = 8;
@@ -83,8 +84,8 @@ impl Sources {
             };
             let (indexes, turns) = (Arc::clone(&self.indexes), Arc::clone(&self.turns));
             async move {
-                let _turn = turns.acquire().await.map_err(|_| ReadError::Stopped)?;
-                let bundle = Arc::new(fetch.run().await?);
+                let turn = turns.acquire_owned().await.map_err(|_| ReadError::Stopped)?;
+                let bundle = Arc::new(fetch.run(turn).await?);
                 indexes.put(id, Arc::clone(&bundle), bundle.weight());
                 Ok(bundle)
             }
@@ -153,7 +154,8 @@ struct Fetch {
 }
 
 impl Fetch {
-    async fn run(self) -> Result<IndexBundle, ReadError> {
+    /// Keeps its turn until the index is on the disk, or is known not to come there.
+    async fn run(self, turn: OwnedSemaphorePermit) -> Result<IndexBundle, ReadError> {
         if let Some(found) = self.on_shelf().await {
             self.store.counters().cache_hits.bump();
             return Ok(found);
@@ -166,7 +168,17 @@ impl Fetch {
                 Err(error @ StoreError::WrongBytes { .. }) if fetches < FETCHES_MAX => {
                     tracing::warn!(object = %self.name, %error, "fetching again");
                 }
-                fetched => return fetched.map_err(ReadError::from_store),
+                Err(error) => return Err(ReadError::from_store(error)),
+                Ok((bundle, bytes)) => {
+                    if let Some(shelf) = self.shelf {
+                        let segment = self.segment.segment_id;
+                        tokio::spawn(async move {
+                            shelf.keep(segment, bytes).await;
+                            drop(turn);
+                        });
+                    }
+                    return Ok(bundle);
+                }
             }
         }
     }
@@ -177,19 +189,15 @@ impl Fetch {
         describes(&bundle.header, &self.segment).then_some(bundle)
     }
 
-    async fn download(&self) -> Result<IndexBundle, StoreError> {
+    /// An index, decoded and as it came.
+    async fn download(&self) -> Result<(IndexBundle, Bytes), StoreError> {
         self.store.counters().index_gets.bump();
         let bytes = self.store.get_whole(&self.name, INDEX_BYTES_MAX).await?;
         self.store.counters().replay_bytes.add(bytes.len() as u64);
         // Its length was not known before: it counts afterwards.
         self.pace.admit(bytes.len() as u64).await;
         let wrong = match IndexBundle::decode(bytes.clone()) {
-            Ok(bundle) if describes(&bundle.header, &self.segment) => {
-                if let Some(shelf) = self.shelf.clone() {
-                    tokio::spawn(shelf.keep(self.segment.segment_id, bytes));
-                }
-                return Ok(bundle);
-            }
+            Ok(bundle) if describes(&bundle.header, &self.segment) => return Ok((bundle, bytes)),
             Ok(_) => WrongBytes::OtherSegment,
             Err(error) => WrongBytes::Bundle(error),
         };

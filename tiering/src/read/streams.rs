@@ -18,8 +18,8 @@ use crate::ids::{SegmentId, TopicId};
 
 /// The one that was silent longest gives way to another.
 const STREAMS_MAX: usize = 1024;
-/// The same within one partition.
-const PARTITION_MAX: usize = 16;
+/// The same within one partition. Each read looks through them: some microseconds.
+const PARTITION_MAX: usize = 128;
 
 type Id = (TopicId, i32);
 
@@ -113,6 +113,11 @@ impl Streams {
 
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Stream> {
         self.by_id.get_mut(&id)
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.by_id.len()
     }
 
     /// The sequential readers that are still there.

@@ -109,10 +109,11 @@ fn streams_are_bounded_and_those_in_sequence_stay_longest() {
     let (mut streams, source) = (streams(), source(0, 1));
     let kept = read(&mut streams, &source, 0, MIB);
     read(&mut streams, &source, MIB, MIB);
-    for look in 0..100 {
-        read(&mut streams, &source, 3 * MIB + look * 40_000, 1000);
+    for look in 0..400 {
+        read(&mut streams, &source, 3 * MIB + look * 10_000, 1000);
     }
     assert!(is_sequential(&mut streams, kept));
+    assert_eq!(streams.count(), 128);
     assert_eq!(streams.read_now(NOW).count(), 1);
     assert_eq!(streams.read_now(NOW + Duration::from_secs(60)).count(), 0, "it has left");
 }

@@ -57,6 +57,11 @@ pub use settings::{StoreKind, StoreSettings, Verify};
 use crate::counters::Counters;
 use s3_admin::S3Admin;
 
+/// What Azure takes in one request; S3 takes more. A request that fails is one error, however many
+/// objects it names: were several under way, nobody could tell whose it is. A slow server is not asked
+/// for more than it can do within a deadline, either.
+const DELETED_AT_ONCE: usize = 256;
+
 /// A store with deadlines. Cheap to share.
 pub struct Store {
     inner: Arc<dyn ObjectStore>,
@@ -256,6 +261,13 @@ impl Store {
     /// # Errors
     /// What the store says of the first object that is left.
     pub async fn delete(&self, objects: Vec<Path>) -> Result<(), StoreError> {
+        for batch in objects.chunks(DELETED_AT_ONCE) {
+            self.delete_batch(batch.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_batch(&self, objects: Vec<Path>) -> Result<(), StoreError> {
         const TRIES: usize = 2;
         let mut left = objects;
         for attempt in 1..=TRIES {

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_tiering::{
-    CollectOptions, CollectReport, CounterValues, Offset, Scope, Segment, StoreState, Tiering,
+    CollectOptions, CollectReport, CounterValues, Offset, Scope, Segment, Store, StoreSettings,
+    StoreState, Tiering,
 };
+use object_store::path::Path;
 use tokio::time::Instant;
 
 use crate::bad_store::{BadStore, Call, Fault, Pipe};
@@ -245,6 +247,21 @@ async fn a_deletion_that_only_pretends_leaves_what_the_next_collection_removes()
     assert_eq!((report.orphans.count, report.orphans.names.len()), (1, 1), "{report:?}");
     assert_eq!(scene.tiering.counters().garbage_removed, 1);
     scene.ends_well().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_deletions_that_fails_among_others_leaves_nothing_behind() {
+    let bad = BadStore::new();
+    let settings = StoreSettings::new("memory://");
+    let store = Store::over(Arc::new(bad.clone()), settings);
+    let names: Vec<Path> = (0..1000).map(|n| Path::from(format!("d/{n:04}"))).collect();
+    for name in &names {
+        store.put(name, "x".into()).await.unwrap();
+    }
+    bad.order(Call::Batch, "d/0256", Fault::Unavailable, 1);
+    store.delete(names).await.unwrap();
+    assert_eq!(bad.unmet(), 0);
+    assert_eq!(bad.names().await, [] as [&str; 0]);
 }
 
 #[tokio::test(start_paused = true)]

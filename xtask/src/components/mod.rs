@@ -21,6 +21,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
@@ -133,6 +134,7 @@ impl Components {
             return Ok(());
         }
         println!("xtask: installing {name}");
+        let start = Instant::now();
         for old in [&folder, &stamp] {
             remove(old)?;
         }
@@ -143,6 +145,7 @@ impl Components {
                 self.log(&format!("{name}-install")).display()
             )
         })?;
+        println!("xtask: installed {name} in {} s", start.elapsed().as_secs());
         Ok(std::fs::write(&stamp, recipe)?)
     }
 

@@ -5,6 +5,7 @@
 
 use std::process::Command;
 use std::thread::{self, ScopedJoinHandle};
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
@@ -26,7 +27,8 @@ impl Stores {
         // All ports at once: two that look at the same time would find the same one free.
         let name_node = free_ports(hdfs::PORTS + 5)?;
         let next = name_node + hdfs::PORTS;
-        thread::scope(|scope| {
+        let start = Instant::now();
+        let stores = thread::scope(|scope| -> Result<Self> {
             let localstack = scope.spawn(move || LocalStack::start(components, next));
             let versitygw = scope.spawn(move || Versitygw::start(components, next + 1));
             let azurite = scope.spawn(move || Azurite::start(components, next + 2));
@@ -41,7 +43,9 @@ impl Stores {
                 azurite: started(azurite)?,
                 gcs: started(gcs)?,
             })
-        })
+        })?;
+        println!("xtask: the stores took {} s to start", start.elapsed().as_secs());
+        Ok(stores)
     }
 
     /// The environment that tells a test where the stores are.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, BoxStream};
+use futures::stream::{self, BoxStream, TryChunksError};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -23,6 +23,9 @@ use parking_lot::Mutex;
 pub(crate) use pipe::Pipe;
 pub(crate) use script::{Call, Fault};
 use script::{Order, Script};
+
+/// Names in one request.
+const DELETED_AT_ONCE: usize = 256;
 
 /// The store. It keeps its objects as long as one clone lives.
 #[derive(Clone, Debug)]
@@ -249,7 +252,17 @@ impl ObjectStore for BadStore {
                 Ok(name)
             }
         };
-        names.then(delete).boxed()
+        // As the cloud's clients do it: a request that fails is one error for all its names.
+        let store = self.clone();
+        let request = move |batch: Result<Vec<Path>, _>| {
+            let (store, delete) = (store.clone(), delete.clone());
+            async move {
+                let batch = batch.map_err(|failed: TryChunksError<Path, Error>| failed.1)?;
+                store.before(Call::Batch, &batch[0]).await?;
+                Ok::<_, Error>(stream::iter(batch.into_iter().map(Ok)).then(delete))
+            }
+        };
+        names.try_chunks(DELETED_AT_ONCE).map(request).buffered(4).try_flatten().boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

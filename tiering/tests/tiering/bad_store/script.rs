@@ -51,6 +51,8 @@ pub(crate) enum Call {
     Complete,
     Get,
     Delete,
+    /// A request that deletes many; the name is the first one's.
+    Batch,
     List,
 }
 
