@@ -10,8 +10,10 @@ use serde_json::Value;
 
 use crate::broker::{Broker, interrupt, wait_for};
 
-/// Small segments that leave the disk at once.
+/// Small segments that leave the disk at once. Replays give way to nobody: how busy the machine is
+/// that runs the tests is no matter of theirs.
 const SMALL: &[&str] = &[
+    "tiering.replay.slowdown.max.percent=-1",
     "log.segment.bytes=1MiB",
     "log.local.retention.bytes=1",
     "log.retention.check.interval.ms=50",
