@@ -8,7 +8,10 @@ mod http_port {
 
     use futures::FutureExt as _;
     use futures::future::BoxFuture;
-    use icecore::http::{self, Limits, ObserveError, Observed, PartitionStatus, TierStatus};
+    use icecore::http::{
+        self, CheckOutcome, JobEnd, JobProgress, JobRefused, JobRequest, JobResult, JobState,
+        JobStatus, Limits, ObserveError, Observed, PartitionStatus, TierJobs, TierStatus,
+    };
     use icecore::metrics::Metrics;
     use parking_lot::Mutex;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,6 +27,38 @@ mod http_port {
         remarks: Vec<String>,
         hangs: bool,
         broken: bool,
+        job: Mutex<Option<JobStatus>>,
+    }
+
+    /// The first job goes on until it is cancelled.
+    impl TierJobs for Broker {
+        fn begin(&self, request: JobRequest) -> Result<JobStatus, JobRefused> {
+            let mut job = self.job.lock();
+            if let Some(job) = &*job {
+                return Err(JobRefused::Busy(job.id.clone()));
+            }
+            let status = JobStatus {
+                id: "7".to_owned(),
+                request,
+                state: JobState::Running,
+                progress: JobProgress { partitions: 1, of_partitions: 2, ..Default::default() },
+                end: JobEnd::default(),
+            };
+            Ok(job.insert(status).clone())
+        }
+
+        fn job(&self, id: &str) -> Option<JobStatus> {
+            self.job.lock().clone().filter(|job| job.id == id)
+        }
+
+        fn cancel(&self, id: &str) -> Option<JobStatus> {
+            let mut job = self.job.lock();
+            let job = job.as_mut().filter(|job| job.id == id)?;
+            job.state = JobState::Ended;
+            let result = Some(JobResult::Fsck(CheckOutcome::default()));
+            job.end = JobEnd { error: Some("it was broken off".to_owned()), result };
+            Some(job.clone())
+        }
     }
 
     fn partition() -> PartitionStatus {
@@ -88,8 +123,17 @@ mod http_port {
     impl Running {
         /// Status and everything after the status line.
         async fn get(&self, path: &str) -> (u16, String) {
+            self.ask("GET", path, "").await
+        }
+
+        /// The same with another method and a body of JSON.
+        async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
-            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let length = body.len();
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                 Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut text = String::new();
             let read = stream.read_to_string(&mut text);
@@ -135,6 +179,35 @@ mod http_port {
             "oldest_timestamp_ms": 1_700_000_000_000_i64, "upload_lag_ms": 12,
         }]);
         assert_eq!(json, expected);
+    }
+
+    #[tokio::test]
+    async fn a_job_is_begun_looked_at_and_broken_off_and_no_second_one_begins_beside_it() {
+        let server = start(Broker::default(), Limits::default()).await;
+        let (jobs, gc) = ("/v1/tier/jobs", r#"{"job": "gc", "dry_run": true}"#);
+        let (status, text) = server.ask("POST", jobs, gc).await;
+        let json = |text: &str| -> serde_json::Value {
+            serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
+        };
+        assert_eq!((status, &json(&text)["state"]), (202, &"running".into()), "{text}");
+        assert_eq!(
+            json(&text)["request"],
+            serde_json::json!({
+                "job": "gc", "dry_run": true, "min_age_ms": null
+            })
+        );
+        let (status, text) = server.ask("POST", jobs, gc).await;
+        assert!(status == 409 && text.contains("job 7 is still going on"), "{status} {text}");
+        let (status, text) = server.get("/v1/tier/jobs/7").await;
+        assert_eq!((status, &json(&text)["progress"]["of_partitions"]), (200, &2.into()));
+        let (status, text) = server.ask("DELETE", "/v1/tier/jobs/7", "").await;
+        assert_eq!((status, &json(&text)["state"]), (200, &"ended".into()));
+        assert_eq!(json(&text)["result"]["fsck"]["findings"], 0);
+        assert_eq!(server.get("/v1/tier/jobs/8").await.0, 404);
+        for wrong in ["", "{}", r#"{"job": "rm"}"#] {
+            let status = server.ask("POST", jobs, wrong).await.0;
+            assert!((400..500).contains(&status), "{wrong:?}: {status}");
+        }
     }
 
     #[tokio::test]

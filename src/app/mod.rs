@@ -4,8 +4,14 @@
 //! opened, logs recover, then the sockets answer. An end goes the other way round.
 
 mod claim;
+mod empty_disk;
+mod jobs;
+mod meta;
 mod observe;
+mod offline;
+mod owner;
 mod replay_share;
+mod restore;
 mod sampling;
 mod start;
 mod store_threads;
@@ -23,6 +29,11 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::server::{Limits, Server};
 
+pub use offline::{Offline, OfflineUse};
+pub use restore::{
+    CutTold, LeftTopic, RestoreError, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep,
+    RestoreWatch, RestoredTopic, Unwatched, restore,
+};
 pub use start::StartError;
 
 use observe::Observer;
@@ -79,17 +90,23 @@ impl Bound {
             http::Limits::default(),
             http_stop.clone(),
         ));
-        let started = tokio::select! {
-            started = start::start(&config, address, &metrics, &observer) => started?,
-            () = stop.cancelled() => return Ok(()),
+        // Ended by the caller, or because another broker took over.
+        let (told, stop) = (stop.clone(), stop.child_token());
+        let mut started = tokio::select! {
+            started = start::start(&config, address, &metrics, &observer, &stop) => started?,
+            // One who is replaced while it starts ends below, and says by whom.
+            () = told.cancelled() => return Ok(()),
         };
+        let owner = started.owner.take();
         let tasks = TaskTracker::new();
         let upkeep_stop = CancellationToken::new();
         started.upkeep.start(&tasks, &upkeep_stop, &started.store_threads.handle());
         sampling::start(&started.replicas, &metrics, &tasks, &upkeep_stop);
         replay_share::start(&started.paces, &metrics, &tasks, &upkeep_stop);
         start::finish_deletions(&started, &tasks, &upkeep_stop);
-        observer.ready(started.replicas.clone());
+        start::upload_metadata(&started, &config, &metrics, &tasks, &upkeep_stop);
+        let jobs = start::jobs(&started, &config, &tasks, &upkeep_stop);
+        observer.ready(started.replicas.clone(), jobs.map(Arc::new));
         tracing::info!(
             kafka = %address,
             http = %http_address,
@@ -109,9 +126,18 @@ impl Bound {
             tracing::warn!("upkeep did not end within {UPKEEP_END:?}");
         }
         end(&started).await;
+        // Last of all: from here on another broker need not wait.
+        let owned = match owner {
+            Some(owner) => owner.end().await,
+            None => Ok(()),
+        };
+        close_manifest(&started).await;
         http_stop.cancel();
         drop(http.await);
-        Ok(())
+        if owned.is_ok() {
+            tracing::info!("ended in order");
+        }
+        owned
     }
 }
 
@@ -124,17 +150,19 @@ fn release_groups(started: &start::Started, stop: &CancellationToken) {
     });
 }
 
-/// Closes groups, logs and manifest.
+/// Closes groups and logs.
 async fn end(started: &start::Started) {
     started.groups.end().await;
     let replicas = started.replicas.clone();
     if let Err(panic) = tokio::task::spawn_blocking(move || replicas.close()).await {
         tracing::error!(%panic, "the logs were not closed in order");
     }
+}
+
+async fn close_manifest(started: &start::Started) {
     if let Some(tiering) = started.replicas.tiering() {
         tiering.close().await;
     }
-    tracing::info!("ended in order");
 }
 
 fn limits(config: &BrokerConfig) -> Limits {

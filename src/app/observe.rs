@@ -8,7 +8,11 @@ use futures::future::BoxFuture;
 use icecore_tiering::{Bounds, StoreState};
 use parking_lot::Mutex;
 
-use crate::http::{ObserveError, Observed, PartitionStatus, TierStatus};
+use super::jobs::Jobs;
+use crate::http::{
+    JobRefused, JobRequest, JobStatus, ObserveError, Observed, PartitionStatus, TierJobs,
+    TierStatus,
+};
 use crate::log::{FileKind, Sealed};
 use crate::replica::{Partition, Replicas};
 
@@ -19,7 +23,7 @@ pub(super) struct Observer {
 
 enum State {
     NotReady(String),
-    Ready(Arc<Replicas>),
+    Ready(Arc<Replicas>, Option<Arc<Jobs>>),
 }
 
 impl Observer {
@@ -32,8 +36,8 @@ impl Observer {
         *self.state.lock() = State::NotReady(format!("starting: {what}"));
     }
 
-    pub(super) fn ready(&self, replicas: Arc<Replicas>) {
-        *self.state.lock() = State::Ready(replicas);
+    pub(super) fn ready(&self, replicas: Arc<Replicas>, jobs: Option<Arc<Jobs>>) {
+        *self.state.lock() = State::Ready(replicas, jobs);
     }
 
     pub(super) fn ending(&self) {
@@ -42,8 +46,15 @@ impl Observer {
 
     fn replicas(&self) -> Result<Arc<Replicas>, String> {
         match &*self.state.lock() {
-            State::Ready(replicas) => Ok(replicas.clone()),
+            State::Ready(replicas, _) => Ok(replicas.clone()),
             State::NotReady(why) => Err(why.clone()),
+        }
+    }
+
+    fn jobs(&self) -> Result<Arc<Jobs>, JobRefused> {
+        match &*self.state.lock() {
+            State::Ready(_, jobs) => jobs.clone().ok_or(JobRefused::NoRemoteTier),
+            State::NotReady(why) => Err(JobRefused::NotReady(why.clone())),
         }
     }
 }
@@ -78,6 +89,20 @@ impl Observed for Observer {
             }
             Ok(all)
         })
+    }
+}
+
+impl TierJobs for Observer {
+    fn begin(&self, request: JobRequest) -> Result<JobStatus, JobRefused> {
+        self.jobs()?.begin(request)
+    }
+
+    fn job(&self, id: &str) -> Option<JobStatus> {
+        self.jobs().ok()?.job(id)
+    }
+
+    fn cancel(&self, id: &str) -> Option<JobStatus> {
+        self.jobs().ok()?.cancel(id)
     }
 }
 

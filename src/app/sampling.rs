@@ -55,6 +55,8 @@ fn count(metrics: &TieringMetrics, before: &CounterValues, now: &CounterValues) 
     metrics.store_throttled.inc_by(now.throttled - before.throttled);
     metrics.store_left_alone.inc_by(now.left_alone - before.left_alone);
     metrics.store_held_back.inc_by(now.held_back - before.held_back);
+    metrics.store_slow.inc_by(now.slow - before.slow);
+    metrics.store_unlisted.inc_by(now.unlisted - before.unlisted);
     for (kind, count) in [
         (StoreFailure::Busy, now.busy - before.busy),
         (StoreFailure::TimedOut, now.timeouts - before.timeouts),

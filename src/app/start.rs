@@ -5,16 +5,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_tiering::{OpenError, Scope, StoreSettings, SystemClock, Tiering, TieringConfig};
+use icecore_tiering::{
+    FindClustersError, OpenError, OwnerError, PartitionKey, Scope, StoreSettings, SystemClock,
+    Tiering, TieringConfig,
+};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::claim::{Claim, claim, raise_open_files};
+use super::jobs::{JobPlace, Jobs};
+use super::meta::{MetaUpload, MetaUploadParts};
 use super::observe::Observer;
+use super::owner::OwnerTask;
 use super::store_threads::StoreThreads;
+use super::{empty_disk, owner, restore};
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image, put_in_force};
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, EmptyDisk};
 use crate::coordinator::{Groups, GroupsParts, Rules};
 use crate::log::LogEnv;
 use crate::metadata::{BrokerNode, LiveImage, MetaStore, MetaStoreError, TopicImage};
@@ -24,7 +31,7 @@ use crate::pace::Paces;
 use crate::replica::{HostError, Replicas, ReplicasOptions, Upkeep, UpkeepIntervals};
 
 /// How long to wait before an unreachable store is asked again.
-const STORE_RETRY: Duration = Duration::from_secs(2);
+pub(super) const STORE_RETRY: Duration = Duration::from_secs(2);
 /// How long to wait before the rest of a deleted topic is removed again.
 const ERASE_RETRY: Duration = Duration::from_secs(5);
 /// Threads that write, at most.
@@ -44,6 +51,18 @@ pub enum StartError {
     /// Another process uses the data directory.
     #[error("the data directory {0} is in use by another icecore: stop it, or give --data-dir")]
     InUse(String),
+    /// No broker ever ran there.
+    #[error("there is no broker's data in {0}: give --data-dir as `icecore serve` does")]
+    NoData(String),
+    /// A tool for the remote tier, and there is none.
+    #[error("remote.log.storage.system.enable is false: there is no remote tier")]
+    NoRemoteTier,
+    /// A restore did not come to its end.
+    #[error(
+        "a restore into {0} was broken off: run `icecore tier restore` again with the same flags, \
+         it begins anew"
+    )]
+    RestoreUnfinished(String),
     /// The disk or the network failed.
     #[error(transparent)]
     Io(io::Error),
@@ -64,6 +83,49 @@ pub enum StartError {
     /// The object store or the manifest cannot be opened.
     #[error(transparent)]
     Tiering(#[from] OpenError),
+    /// The disk is empty, the store is not.
+    #[error(
+        "the data directory {data_dir} has no broker's data, but the store {url} holds cluster {clusters}: if \
+         its disk is lost, run `icecore tier restore`, or set tiering.on.empty.disk=restore; to \
+         begin another cluster beside it, set tiering.on.empty.disk=new"
+    )]
+    StoreHasClusters {
+        /// The directory.
+        data_dir: String,
+        /// The store.
+        url: String,
+        /// Their ids.
+        clusters: String,
+    },
+    /// The disk is empty, and the store does not say what it holds.
+    #[error(
+        "the data directory has no broker's data, and the store {url} does not say whether it holds \
+         a cluster: {source}"
+    )]
+    Clusters {
+        /// The store.
+        url: String,
+        /// Why not.
+        source: FindClustersError,
+    },
+    /// An empty disk could not be filled from the store.
+    #[error(transparent)]
+    Restore(#[from] Box<restore::RestoreError>),
+    /// Another broker owns the cluster.
+    #[error(
+        "{source}: what it did since is not known here, and two would overwrite each other. If this \
+         data directory is the older one, move it away and run `icecore tier restore`"
+    )]
+    Owner {
+        /// Who.
+        source: OwnerError,
+    },
+    /// Another broker took over while this one ran.
+    #[error("this broker ended, another one took over: {source}")]
+    Deposed {
+        /// Who.
+        source: OwnerError,
+    },
     /// The manifest cannot be rebuilt from the store.
     #[error("the manifest cannot be rebuilt from the store: {0}")]
     Reconcile(#[from] icecore_tiering::ReconcileError),
@@ -79,26 +141,41 @@ pub(super) struct Started {
     pub(super) replicas: Arc<Replicas>,
     pub(super) groups: Arc<Groups>,
     pub(super) upkeep: Arc<Upkeep>,
+    pub(super) owner: Option<OwnerTask>,
     pub(super) paces: Arc<Paces>,
     pub(super) store_threads: StoreThreads,
+    image: Arc<LiveImage>,
     store: Arc<dyn MetaStore>,
     deleting: Vec<TopicImage>,
     _claim: Claim,
 }
 
-/// Opens everything. `address` is the one that the Kafka listener is bound to.
+/// Opens everything. `address` is the one that the Kafka listener is bound to; `stop` is cancelled
+/// when another broker takes over.
 pub(super) async fn start(
     config: &Arc<BrokerConfig>,
     address: SocketAddr,
     metrics: &Arc<Metrics>,
     observer: &Observer,
+    stop: &CancellationToken,
 ) -> Result<Started, StartError> {
     raise_open_files();
     let data_dir = config.data_dir().to_owned();
     let claim = claim(&data_dir).map_err(StartError::Io)?;
     let claim = claim.ok_or_else(|| StartError::InUse(data_dir.display().to_string()))?;
+    let resumes =
+        config.remote_storage_system_enable() && config.on_empty_disk() == EmptyDisk::Restore;
+    if restore::is_unfinished(&data_dir) && !resumes {
+        return Err(StartError::RestoreUnfinished(data_dir.display().to_string()));
+    }
+    if config.remote_storage_system_enable() {
+        // Boxed: it is large, and rarely more than a look into a folder.
+        Box::pin(empty_disk::decide(config, observer)).await?;
+    }
     observer.starting("opening the metadata");
-    let store: Arc<dyn MetaStore> = Arc::new(SqliteMetaStore::open(&data_dir.join("metadata.db"))?);
+    let store = Arc::new(SqliteMetaStore::open(&data_dir.join("metadata.db"))?);
+    let instance = store.instance().await?;
+    let store: Arc<dyn MetaStore> = store;
     let cluster_id = cluster_id(config, &*store).await?;
     store.begin_leading().await?;
     let paces = Arc::new(Paces::default());
@@ -110,6 +187,14 @@ pub(super) async fn start(
         ..tiering_config(config, &cluster_id)
     };
     let tiering = tiering(config, wanted, observer).await?;
+    let owner = match &tiering {
+        Some(tiering) => {
+            let identity = owner::identity(instance, Some(address));
+            let ownership = owner::own(tiering, identity, observer).await?;
+            Some(OwnerTask::start(ownership, stop.clone()))
+        }
+        None => None,
+    };
     if tiering.as_ref().is_some_and(|tiering| tiering.reads_in_place()) {
         paces.read_in_place();
     }
@@ -153,7 +238,7 @@ pub(super) async fn start(
     });
     let broker = Broker::new(Parts {
         config: config.clone(),
-        image,
+        image: image.clone(),
         controller,
         replicas: replicas.clone(),
         groups: groups.clone(),
@@ -169,8 +254,10 @@ pub(super) async fn start(
         replicas,
         groups,
         upkeep,
+        owner,
         paces,
         store_threads,
+        image,
         store,
         deleting,
         _claim: claim,
@@ -225,13 +312,18 @@ async fn tiering(
     Ok(Some(tiering))
 }
 
-fn tiering_config(config: &BrokerConfig, cluster_id: &str) -> TieringConfig {
+/// How the store of the settings is reached.
+pub(super) fn store_settings(config: &BrokerConfig) -> StoreSettings {
     let table = config.store();
-    let mut store = StoreSettings::new(table.url.clone());
-    for (name, value) in &table.options {
-        store = store.with_option(name.clone(), value.clone());
-    }
-    let manifest = config.data_dir().join("manifest.db");
+    let options = table.options.iter();
+    options.fold(StoreSettings::new(table.url.clone()), |store, (name, value)| {
+        store.with_option(name.clone(), value.clone())
+    })
+}
+
+/// What the remote tier is opened with.
+pub(super) fn tiering_config(config: &BrokerConfig, cluster_id: &str) -> TieringConfig {
+    let (store, manifest) = (store_settings(config), config.data_dir().join("manifest.db"));
     let mut tiering = TieringConfig::new(store, cluster_id, manifest, config.cache_dir());
     tiering.prefix = config.tiering_prefix();
     tiering.cache_bytes = config.cache_bytes().unsigned_abs();
@@ -266,6 +358,50 @@ fn intervals(config: &BrokerConfig) -> UpkeepIntervals {
         garbage_min_age: config.tiering_gc_min_age(),
         partitions_at_once: config.copier_threads(),
     }
+}
+
+/// Keeps the bucket's snapshots of topics and groups up to date until `stop`.
+pub(super) fn upload_metadata(
+    started: &Started,
+    config: &BrokerConfig,
+    metrics: &Metrics,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let Some(tiering) = started.replicas.tiering().cloned() else { return };
+    let parts = MetaUploadParts {
+        tiering,
+        store: started.store.clone(),
+        image: started.image.clone(),
+        replicas: started.replicas.clone(),
+        groups: started.groups.clone(),
+        metrics: metrics.tiering.clone(),
+        every: config.tiering_meta_upload_interval(),
+    };
+    MetaUpload::start(parts, tasks, stop);
+}
+
+/// Checks and collections of the store that people ask for; `None` without a remote tier.
+pub(super) fn jobs(
+    started: &Started,
+    config: &BrokerConfig,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Option<Jobs> {
+    let image = started.image.clone();
+    let partitions_of = move |name: &str| {
+        let topic = image.load().topic(name)?.clone();
+        let key = |number| PartitionKey::new(topic.name.clone(), topic.id, number);
+        Some((0..).take(topic.partitions.len()).map(key).collect())
+    };
+    let place = JobPlace {
+        tiering: started.replicas.tiering()?.clone(),
+        cluster_id: started.cluster_id.clone(),
+        data_dir: config.data_dir().to_owned(),
+        partitions_of: Box::new(partitions_of),
+        min_age: config.tiering_gc_min_age(),
+    };
+    Some(Jobs::new(place, tasks, stop))
 }
 
 /// Removes what topics left that were deleted before this start.

@@ -1,7 +1,7 @@
 //! The command line: what people and scripts type. One file or folder for each command.
 //!
 //! The process ends with 0 when done, 1 when something failed, 2 when the command was not
-//! understood.
+//! understood. Checks of the store have codes of their own, told by their help.
 
 mod broker_address;
 mod client;
@@ -64,13 +64,17 @@ pub fn run() -> ExitCode {
         Command::Topic(args) => wait(topic::run(&args)),
         Command::Produce(args) => wait(produce::run(&args)),
         Command::Consume(args) => wait(consume::run(&args)),
-        Command::Tier(args) => wait(tier::run(&args)),
+        Command::Tier(args) => return ended(wait(tier::run(&args))),
         Command::Log(args) => wait(log_dump::run(&args)),
         Command::Config(args) => config_check::run(&args),
         Command::Completions(args) => completions::run::<Cli>(&args),
     };
+    ended(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("icecore: {}", told(&error));
             ExitCode::FAILURE
@@ -93,7 +97,7 @@ fn told(error: &anyhow::Error) -> String {
 }
 
 /// Runs a tool: one thread is enough for one client.
-fn wait(tool: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn wait<T>(tool: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(tool);
     // A read that hangs must not hold up the end.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::sources::SourceArgs;
-use crate::app::Bound;
+use crate::app::{Bound, StartError};
 use crate::config::BrokerConfig;
 
 /// Migrations that go well are no news.
@@ -34,7 +34,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         let bound = Bound::bind(config).await?;
-        bound.run(stop).await.context("the broker did not start")
+        match bound.run(stop).await {
+            Err(deposed @ StartError::Deposed { .. }) => Err(deposed.into()),
+            ended => ended.context("the broker did not start"),
+        }
     });
     // A read from a store that hangs must not hold up the end: everything is closed already.
     runtime.shutdown_background();

@@ -1,4 +1,4 @@
-//! What `serve` and `config check` take their settings from.
+//! What commands take their settings from.
 
 use std::path::PathBuf;
 
@@ -27,6 +27,39 @@ pub(super) struct SourceArgs {
     /// check` shows them all.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::name_and_value)]
     settings: Vec<(String, String)>,
+}
+
+/// Where a command looks that works on a data directory and its store while no broker runs there.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct OfflineArgs {
+    /// The configuration file. Default: ./icecore.toml, if it is there.
+    #[arg(long, value_name = "FILE", env = "ICECORE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The data directory. Default: ./icecore-data
+    #[arg(long, value_name = "DIR", env = "ICECORE_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// The store: a URL, or the name of a store in the configuration file. Default:
+    /// file://<data-dir>/store
+    #[arg(long, value_name = "URL", env = "ICECORE_STORE")]
+    store: Option<String>,
+    /// Any setting by its name, such as tiering.prefix=a/b; may be given many times.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::name_and_value)]
+    settings: Vec<(String, String)>,
+}
+
+impl OfflineArgs {
+    /// These, as a broker would read them.
+    pub(super) fn sources(&self) -> Sources {
+        Sources {
+            file: self.config.clone(),
+            places: Places {
+                data_dir: self.data_dir.clone(),
+                store: self.store.clone(),
+                ..Places::default()
+            },
+            settings: self.settings.clone(),
+        }
+    }
 }
 
 impl SourceArgs {

@@ -6,6 +6,7 @@ mod alter_broker;
 mod controller;
 mod erase;
 mod load;
+mod snapshot;
 mod sqlite_store;
 
 pub use alter_broker::{AlterBrokerError, put_in_force};
@@ -15,4 +16,5 @@ pub use controller::{
 };
 pub use erase::erase;
 pub use load::load_image;
+pub use snapshot::{ClusterSnapshot, SnapshotError, SnapshotTopic};
 pub use sqlite_store::{OpenMetaStoreError, SqliteMetaStore};

@@ -21,6 +21,9 @@ mod migrations {
     refinery::embed_migrations!("migrations/metadata");
 }
 
+/// The fact that tells data directories apart.
+const INSTANCE: &str = "instance";
+
 /// `metadata.db` could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenMetaStoreError {
@@ -70,6 +73,39 @@ impl SqliteMetaStore {
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 
+    /// What tells this data directory from every other, made on first use.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn instance(&self) -> Result<String, MetaStoreError> {
+        let fresh = uuid::Uuid::new_v4().simple().to_string();
+        self.transact(move |tx| fact(tx, INSTANCE, &fresh)).await
+    }
+
+    /// Puts a whole cluster into an empty database, in one transaction.
+    ///
+    /// # Errors
+    /// When the database holds a cluster already, or fails.
+    pub async fn restore(
+        &self,
+        (cluster_id, instance): (&str, &str),
+        topics: Vec<StoredTopic>,
+        next_producer_id: i64,
+    ) -> Result<(), MetaStoreError> {
+        let facts = [("cluster.id", cluster_id.to_owned()), (INSTANCE, instance.to_owned())];
+        self.transact(move |tx| {
+            for (name, value) in facts {
+                tx.execute("INSERT INTO facts (name, value) VALUES (?1, ?2)", [name, &value])
+                    .map_err(engine)?;
+            }
+            topics.iter().try_for_each(|topic| insert_topic(tx, topic))?;
+            tx.execute("UPDATE producer_ids SET next = ?1", [next_producer_id])
+                .map(drop)
+                .map_err(engine)
+        })
+        .await
+    }
+
     /// Runs `work` in one transaction on the blocking pool.
     async fn transact<T: Send + 'static>(
         &self,
@@ -95,16 +131,7 @@ fn engine(source: impl std::error::Error + Send + Sync + 'static) -> MetaStoreEr
 impl MetaStore for SqliteMetaStore {
     async fn cluster_id(&self, wanted: Option<&str>) -> Result<String, MetaStoreError> {
         let fresh = wanted.map_or_else(|| TopicId::random().to_string(), str::to_owned);
-        self.transact(move |tx| {
-            tx.execute(
-                "INSERT INTO facts (name, value) VALUES ('cluster.id', ?1) ON CONFLICT DO NOTHING",
-                [fresh],
-            )
-            .map_err(engine)?;
-            tx.query_row("SELECT value FROM facts WHERE name = 'cluster.id'", [], |row| row.get(0))
-                .map_err(engine)
-        })
-        .await
+        self.transact(move |tx| fact(tx, "cluster.id", &fresh)).await
     }
 
     async fn topics(&self) -> Result<Vec<StoredTopic>, MetaStoreError> {
@@ -213,6 +240,21 @@ impl MetaStore for SqliteMetaStore {
         })
         .await
     }
+
+    async fn next_producer_id(&self) -> Result<i64, MetaStoreError> {
+        self.transact(|tx| {
+            tx.query_row("SELECT next FROM producer_ids", [], |row| row.get(0)).map_err(engine)
+        })
+        .await
+    }
+}
+
+/// A fact, which is `fresh` from now on if it was not there.
+fn fact(tx: &Transaction<'_>, name: &str, fresh: &str) -> Result<String, MetaStoreError> {
+    let insert = "INSERT INTO facts (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    tx.execute(insert, [name, fresh]).map_err(engine)?;
+    tx.query_row("SELECT value FROM facts WHERE name = ?1", [name], |row| row.get(0))
+        .map_err(engine)
 }
 
 fn must_know(tx: &Transaction<'_>, id: TopicId) -> Result<(), MetaStoreError> {

@@ -51,6 +51,17 @@ pub struct StoreTable {
     pub options: BTreeMap<String, String>,
 }
 
+/// What a start does on an empty disk whose store is not empty (`tiering.on.empty.disk`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyDisk {
+    /// It ends.
+    Refuse,
+    /// It fills the disk from the store.
+    Restore,
+    /// It begins a new cluster beside the old one.
+    New,
+}
+
 /// The effective configuration of a broker.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
@@ -265,6 +276,16 @@ impl BrokerConfig {
         self.given("broker.rack")
     }
 
+    /// `tiering.on.empty.disk`.
+    #[must_use]
+    pub fn on_empty_disk(&self) -> EmptyDisk {
+        match self.given("tiering.on.empty.disk").as_deref() {
+            Some("restore") => EmptyDisk::Restore,
+            Some("new") => EmptyDisk::New,
+            _ => EmptyDisk::Refuse,
+        }
+    }
+
     /// `tiering.prefix`, empty when it is not given.
     #[must_use]
     pub fn tiering_prefix(&self) -> String {
@@ -327,6 +348,7 @@ getters! {
     tiering_gc_interval -> Duration = millis("tiering.gc.interval.ms");
     tiering_gc_min_age -> Duration = millis("tiering.gc.min.age.ms");
     read_ahead_max_bytes -> i64 = number("tiering.read.ahead.max.bytes");
+    tiering_meta_upload_interval -> Duration = millis("tiering.meta.upload.interval.ms");
 }
 
 /// Defaults with what was given on top; the last word on a name counts.

@@ -17,7 +17,7 @@ mod topic_settings;
 mod value;
 
 pub use alter::{AlterError, Operation, alter};
-pub use broker::{BrokerConfig, Places, Sources, StoreTable};
+pub use broker::{BrokerConfig, EmptyDisk, Places, Sources, StoreTable};
 pub use entry::{ConfigEntry, Synonym, describe_all_brokers, describe_broker, describe_topic};
 pub use error::{ConfigError, Problem};
 pub use runtime::{BrokerOverrides, BrokerScope, RuntimeSettings};

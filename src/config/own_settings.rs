@@ -1,7 +1,7 @@
 //! The broker's settings that only icecore has, and all of them together.
 
 use super::broker_settings::KAFKA_SETTINGS;
-use super::setting::Bounds::{Any, AtLeast};
+use super::setting::Bounds::{Any, AtLeast, OneOf};
 use super::setting::Kind::{Int, Long, Text};
 use super::setting::Setting;
 
@@ -41,6 +41,20 @@ const OWN_SETTINGS: &[Setting] = &[
         "-1",
         AtLeast(-1),
         "An active segment is rolled and uploaded when its first record is so old: the bound of what a lost disk can lose. -1 for segment.ms alone.",
+    ),
+    Setting::new(
+        "tiering.meta.upload.interval.ms",
+        Long,
+        "60000",
+        AtLeast(100),
+        "How often committed offsets and log starts go to the object store when they changed. Topics and their settings go within a second or two.",
+    ),
+    Setting::new(
+        "tiering.on.empty.disk",
+        Text,
+        "refuse",
+        OneOf(&["refuse", "restore", "new"]),
+        "What a start does whose data directory is empty while the store holds a cluster: refuse, restore it, or begin a new one beside it.",
     ),
     Setting::new(
         "tiering.prefix",

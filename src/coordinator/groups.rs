@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -19,10 +20,12 @@ use super::group::Committed;
 use super::room::Room;
 use super::shard::Shard;
 use super::shard_task::{Mail, ShardTask};
+use super::snapshot::{Packer, concat};
 use super::step::{Rules, Step};
 use crate::env::Clock;
 use crate::metadata::{LiveImage, TopicImage};
 use crate::model::TopicId;
+use crate::record::Codec;
 use crate::replica::{Partition, Replicas};
 use crate::wire::ErrorCode;
 
@@ -339,6 +342,27 @@ impl Groups {
         Ok(all)
     }
 
+    /// All groups as they are on stable storage: record batches, for [`super::restore_groups`].
+    ///
+    /// # Errors
+    /// When a shard cannot tell.
+    pub async fn snapshot(&self) -> Result<Bytes, ErrorCode> {
+        let mut packer = Packer::new(Codec::Zstd, self.parts.clock.now_ms());
+        for shard in self.shards()?.iter() {
+            let summary = |shard: &mut Shard, step: &mut Step, reply| {
+                let records: Vec<_> = shard.summary().collect();
+                step.answer(reply, records);
+            };
+            let records = send(shard, summary).await?.wait().await?;
+            let packed = tokio::task::spawn_blocking(move || {
+                records.iter().try_for_each(|record| packer.push(record)).map(|()| packer)
+            });
+            packer = packed.await.ok().and_then(Result::ok).ok_or(ErrorCode::UnknownServerError)?;
+        }
+        let batches = packer.finish().map_err(|_| ErrorCode::UnknownServerError)?;
+        Ok(concat(&batches))
+    }
+
     /// Takes back a group without members.
     ///
     /// # Errors
@@ -401,7 +425,7 @@ async fn send<T: Send + 'static>(
 }
 
 /// Kafka's own choice: Java's hash of the name, so that a Kafka broker finds the same partition.
-fn shard_of(group: &str, shards: usize) -> usize {
+pub(super) fn shard_of(group: &str, shards: usize) -> usize {
     let hash = group
         .encode_utf16()
         .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));

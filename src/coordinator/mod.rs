@@ -15,6 +15,7 @@ mod record;
 mod room;
 mod shard;
 mod shard_task;
+mod snapshot;
 mod step;
 
 pub use ask::{
@@ -23,6 +24,7 @@ pub use ask::{
 };
 pub use group::Committed;
 pub use groups::{Groups, GroupsParts, Pending};
+pub use snapshot::{CutOffset, GroupsSnapshotError, RestoredGroups, restore_groups};
 pub use step::Rules;
 
 /// The topic that keeps groups and their offsets.

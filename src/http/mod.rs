@@ -1,4 +1,5 @@
-//! The HTTP port: metrics, health, and where each partition's bytes lie. It only reads.
+//! The HTTP port: metrics, health, where each partition's bytes lie, and long work on the object
+//! store. No answer waits for that work: it is begun, and asked for again.
 //!
 //! | path | answer |
 //! |---|---|
@@ -6,9 +7,12 @@
 //! | `/livez` | 200 as long as the process answers at all |
 //! | `/readyz` | 200 and what is amiss all the same, or 503 and the reason |
 //! | `/v1/partitions` | a JSON array of [`PartitionStatus`] |
+//! | POST `/v1/tier/jobs` | begins a [`JobRequest`]: 202 and its [`JobStatus`], or 409 |
+//! | `/v1/tier/jobs/ID` | its [`JobStatus`]; DELETE breaks it off |
 //!
 //! Neither many clients nor slow ones cost the broker more than [`Limits`] says.
 
+mod jobs;
 mod listener;
 mod observed;
 mod routes;
@@ -22,6 +26,10 @@ use tokio_util::sync::CancellationToken;
 use self::listener::GuardedListener;
 use crate::metrics::Metrics;
 
+pub use self::jobs::{
+    CheckOutcome, Collected, Found, JobEnd, JobProgress, JobRefused, JobRequest, JobResult,
+    JobState, JobStatus, NamedObjects, TierJobs, Verified, VerifiedPartition,
+};
 pub use self::observed::{ObserveError, Observed, PartitionStatus, TierStatus};
 
 /// Bounds of the HTTP port.
@@ -53,7 +61,7 @@ impl Default for Limits {
 }
 
 /// Serves a bound listener until `shutdown`, then answers what is in flight.
-pub async fn run<O: Observed>(
+pub async fn run<O: Observed + TierJobs>(
     listener: TcpListener,
     observed: Arc<O>,
     metrics: Arc<Metrics>,

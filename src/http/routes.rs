@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::sync::Semaphore;
 
-use super::{Limits, Observed};
+use super::{JobRefused, JobRequest, JobStatus, Limits, Observed, TierJobs};
 use crate::metrics::Metrics;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -22,7 +22,7 @@ struct Gate {
     timeout: Duration,
 }
 
-pub(super) fn router<O: Observed>(
+pub(super) fn router<O: Observed + TierJobs>(
     observed: Arc<O>,
     metrics: Arc<Metrics>,
     limits: &Limits,
@@ -32,6 +32,8 @@ pub(super) fn router<O: Observed>(
     let health = Router::new()
         .route("/readyz", get(ready::<O>))
         .route("/v1/partitions", get(partitions::<O>))
+        .route("/v1/tier/jobs", post(begin::<O>))
+        .route("/v1/tier/jobs/{id}", get(job::<O>).delete(cancel::<O>))
         .with_state(observed);
     Router::new()
         .route("/metrics", get(page))
@@ -81,6 +83,37 @@ async fn partitions<O: Observed>(State(observed): State<Arc<O>>) -> Response {
     match observed.partitions().await {
         Ok(partitions) => Json(partitions).into_response(),
         Err(error) => failed(&*error),
+    }
+}
+
+async fn begin<O: TierJobs>(
+    State(jobs): State<Arc<O>>,
+    Json(request): Json<JobRequest>,
+) -> Response {
+    match jobs.begin(request) {
+        Ok(status) => (StatusCode::ACCEPTED, Json(status)).into_response(),
+        Err(refused) => {
+            let code = match refused {
+                JobRefused::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+                JobRefused::NoRemoteTier | JobRefused::Busy(_) => StatusCode::CONFLICT,
+            };
+            (code, format!("{refused}\n")).into_response()
+        }
+    }
+}
+
+async fn job<O: TierJobs>(State(jobs): State<Arc<O>>, Path(id): Path<String>) -> Response {
+    told(jobs.job(&id))
+}
+
+async fn cancel<O: TierJobs>(State(jobs): State<Arc<O>>, Path(id): Path<String>) -> Response {
+    told(jobs.cancel(&id))
+}
+
+fn told(status: Option<JobStatus>) -> Response {
+    match status {
+        Some(status) => Json(status).into_response(),
+        None => (StatusCode::NOT_FOUND, "no such job is known any more\n").into_response(),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::checkpoint::{CheckpointError, malformed, read_lines, replace};
 use crate::env::Edges;
@@ -28,13 +28,8 @@ impl Epochs {
     pub(super) fn open(path: PathBuf) -> Result<Self, CheckpointError> {
         let mut entries: Vec<(LeaderEpoch, Offset)> = Vec::new();
         for (number, line) in read_lines(&path)? {
-            let entry = line.split_once(' ').and_then(|(epoch, start)| {
-                Some((LeaderEpoch::new(epoch.parse().ok()?), Offset::new(start.parse().ok()?)))
-            });
-            let ascends = |entry: &(_, _)| {
-                entries.last().is_none_or(|last| last.0 < entry.0 && last.1 <= entry.1)
-            };
-            entries.push(entry.filter(ascends).ok_or_else(|| malformed(&path, number))?);
+            let entry = read_entry(&line).filter(|entry| ascends(&entries, entry));
+            entries.push(entry.ok_or_else(|| malformed(&path, number))?);
         }
         Ok(Self { path, entries })
     }
@@ -118,6 +113,40 @@ impl Epochs {
     }
 }
 
+/// Writes the checkpoint of a log that is about to be opened in `folder`.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn write_leader_epochs(
+    folder: &Path,
+    entries: &[(LeaderEpoch, Offset)],
+    edges: &dyn Edges,
+) -> io::Result<()> {
+    replace(&folder.join(EPOCH_FILE), text_of(entries).as_bytes(), edges)
+}
+
+/// The entries of a leader epoch checkpoint from elsewhere; `None` when it is not one.
+#[must_use]
+pub fn parse_leader_epochs(text: &str) -> Option<Vec<(LeaderEpoch, Offset)>> {
+    let mut lines = text.lines();
+    let (version, count) = (lines.next()?, lines.next()?.parse::<usize>().ok()?);
+    let mut entries: Vec<(LeaderEpoch, Offset)> = Vec::new();
+    for line in lines {
+        let entry = read_entry(line).filter(|entry| ascends(&entries, entry))?;
+        entries.push(entry);
+    }
+    (version == "0" && count == entries.len()).then_some(entries)
+}
+
+fn read_entry(line: &str) -> Option<(LeaderEpoch, Offset)> {
+    let (epoch, start) = line.split_once(' ')?;
+    Some((LeaderEpoch::new(epoch.parse().ok()?), Offset::new(start.parse().ok()?)))
+}
+
+fn ascends(entries: &[(LeaderEpoch, Offset)], next: &(LeaderEpoch, Offset)) -> bool {
+    entries.last().is_none_or(|last| last.0 < next.0 && last.1 <= next.1)
+}
+
 /// A leader epoch checkpoint with these entries.
 #[must_use]
 pub fn text_of(entries: &[(LeaderEpoch, Offset)]) -> String {
@@ -166,6 +195,15 @@ mod tests {
         assert!(!epochs.assign(LeaderEpoch::new(2), Offset::new(15)), "not later");
         assert!(epochs.assign(LeaderEpoch::new(3), Offset::new(12)));
         assert_eq!(epochs.text(), "0\n1\n3 12\n", "an epoch without records is forgotten");
+    }
+
+    #[test]
+    fn a_checkpoint_from_elsewhere_is_read_only_when_it_is_one() {
+        let entries = [(0, 0), (2, 10)].map(|(e, o)| (LeaderEpoch::new(e), Offset::new(o)));
+        assert_eq!(parse_leader_epochs(&text_of(&entries)), Some(entries.to_vec()));
+        for other in ["", "0\n", "1\n0\n", "0\n2\n0 0\n", "0\n2\n2 0\n1 5\n", "0\n1\nx 5\n"] {
+            assert_eq!(parse_leader_epochs(other), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -17,11 +17,12 @@ mod producer_snapshot;
 mod producers;
 mod recovery;
 pub mod retention;
+mod seed;
 mod segment;
 mod tiered;
 mod write;
 
-pub use epochs::text_of as leader_epochs_text;
+pub use epochs::{parse_leader_epochs, text_of as leader_epochs_text};
 pub use error::{AppendError, OpenLogError, ReadError};
 pub use file_names::FileKind;
 pub use index::{
@@ -34,6 +35,7 @@ pub use producer_snapshot::{
 };
 pub use producers::ProducerError;
 pub use recovery::RecoveryReport;
+pub use seed::LogSeed;
 pub use segment::{Extent, LogSlice, Sealed, TimestampedOffset};
-pub use tiered::{Tier, TieredLog, TieredRead};
+pub use tiered::{BatchInspector, Tier, TieredLog, TieredRead};
 pub use write::Appended;

@@ -88,4 +88,7 @@ pub trait MetaStore: Send + Sync + 'static {
 
     /// Takes `count` producer ids that no producer ever had.
     async fn take_producer_ids(&self, count: i64) -> Result<Range<i64>, MetaStoreError>;
+
+    /// The first producer id that was not taken.
+    async fn next_producer_id(&self) -> Result<i64, MetaStoreError>;
 }

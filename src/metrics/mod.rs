@@ -23,6 +23,7 @@
 //! | `icecore_request_memory_bytes`, `icecore_request_memory_waits_total` | | |
 //! | `icecore_store_requests_total`, `icecore_store_errors_total` | `operation` | |
 //! | `icecore_cache_{hits,misses,fills,evictions,wrong_chunks}_total`, `icecore_cache_bytes` | | |
+//! | `icecore_meta_uploads_total`, `icecore_meta_upload_failures_total`, `icecore_meta_age_seconds` | | |
 //! | `icecore_replayed_bytes_total`, `icecore_replay_share_bytes_per_second` | | |
 //! | `process_*` | | |
 

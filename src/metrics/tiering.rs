@@ -57,8 +57,18 @@ pub struct TieringMetrics {
     pub store_left_alone: Counter,
     /// Calls to the store that were not made because of that.
     pub store_held_back: Counter,
+    /// Calls to the store that took more than half of the time that they may take.
+    pub store_slow: Counter,
+    /// Objects that a list of the store left out.
+    pub store_unlisted: Counter,
     /// 1 while the store is left alone, else 0.
     pub store_is_left_alone: Gauge,
+    /// Snapshots of the cluster's metadata that were written into the bucket.
+    pub meta_uploads: Counter,
+    /// Snapshots that could not be written, and are tried again.
+    pub meta_upload_failures: Counter,
+    /// Seconds since the bucket was last known to have all of the cluster's metadata.
+    pub meta_age_seconds: Gauge,
     /// Bytes of the remote tier that readers were handed.
     pub replayed_bytes: Counter,
     /// What replays may be handed, in bytes a second; -1 without a bound.
@@ -209,6 +219,16 @@ impl TieringMetrics {
                 "icecore_store_held_back",
                 "Calls not made while the object store was left alone",
             ),
+            store_slow: counter(
+                r,
+                "icecore_store_slow",
+                "Calls to the object store that took more than half of the time that they may take",
+            ),
+            store_unlisted: counter(
+                r,
+                "icecore_store_unlisted",
+                "Objects that a list of the object store left out, found by their names",
+            ),
             store_is_left_alone: gauge(
                 r,
                 "icecore_store_is_left_alone",
@@ -229,6 +249,17 @@ impl TieringMetrics {
                 "icecore_store_failures",
                 "Calls to the object store that failed",
                 Family::default(),
+            ),
+            meta_uploads: counter(r, "icecore_meta_uploads", "Metadata snapshots uploaded"),
+            meta_upload_failures: counter(
+                r,
+                "icecore_meta_upload_failures",
+                "Metadata snapshots that could not be uploaded",
+            ),
+            meta_age_seconds: gauge(
+                r,
+                "icecore_meta_age_seconds",
+                "Seconds since the bucket had all metadata",
             ),
             store_requests: register(
                 r,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::Partition;
-use crate::env::Edges;
+use crate::env::{Edges, NoEdges};
 use crate::log::OpenAt;
 use crate::log::checkpoint::{
     CheckpointError, OffsetsByPartition, read_offsets, replace, write_offsets,
@@ -48,6 +48,20 @@ impl Remembered {
             clean: self.clean,
         }
     }
+}
+
+/// Writes the log starts of partitions that nobody hosts yet. Blocking.
+///
+/// # Errors
+/// What the disk says.
+pub fn write_log_starts(
+    log_dir: &Path,
+    starts: &OffsetsByPartition,
+) -> Result<(), CheckpointError> {
+    let path = log_dir.join(LOG_STARTS);
+    fs::create_dir_all(log_dir)
+        .map_err(|source| CheckpointError::Io { path: path.display().to_string(), source })?;
+    write_offsets(&path, starts, &NoEdges)
 }
 
 /// Writes and reads the files.

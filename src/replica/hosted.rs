@@ -149,7 +149,7 @@ impl Replicas {
         if !config.remote_storage_enable() && tiering.segments(&key, all, 1).await?.is_empty() {
             return Ok((None, None));
         }
-        let end = tiering.bounds(&key).await?.end_offset.map(Offset::next);
+        let end = tiering.last(&key).await?.map(|last| last.end.next());
         Ok((Some(Tier { tiering, key }), end))
     }
 

@@ -11,6 +11,7 @@ mod upkeep;
 mod waiters;
 
 pub use append_lane::{AppendReply, Durability};
+pub use checkpoints::write_log_starts;
 pub use error::{EraseError, HostError};
 pub use hosted::{Replicas, ReplicasOptions};
 pub use partition::{Isolation, Partition};

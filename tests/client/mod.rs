@@ -36,7 +36,12 @@ impl Broker {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let settings = settings.iter().map(owned).collect();
         let config = BrokerConfig::load(&Sources { file: None, places, settings });
-        let bound = Bound::bind(config.expect("good settings")).await.expect("free ports");
+        Self::over(config.expect("good settings")).await
+    }
+
+    /// Starts one with a configuration of the test's own.
+    pub(crate) async fn over(config: BrokerConfig) -> Self {
+        let bound = Bound::bind(config).await.expect("free ports");
         let (address, _) = bound.addresses().expect("bound addresses");
         let stop = CancellationToken::new();
         let running = tokio::spawn(bound.run(stop.clone()));

@@ -42,6 +42,13 @@ impl Broker {
         Self { child, kafka, http, dir }
     }
 
+    /// Ends it in order and gives its folder away, with the data directory `data` in it.
+    pub(crate) fn stop(mut self) -> tempfile::TempDir {
+        interrupt(&self.child, Signal::TERM);
+        assert!(self.child.wait().expect("wait").success(), "an orderly end");
+        std::mem::replace(&mut self.dir, tempfile::tempdir().expect("dir"))
+    }
+
     /// A command that talks to it.
     pub(crate) fn command(&self, words: &str) -> assert_cmd::Command {
         let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_icecore"));
@@ -82,6 +89,11 @@ impl Broker {
         self.dir.path().join("data/log").join(partition)
     }
 
+    /// Its HTTP address.
+    pub(crate) fn http_address(&self) -> String {
+        self.http.clone()
+    }
+
     /// The store.
     pub(crate) fn store(&self) -> PathBuf {
         self.dir.path().join("data/store")
@@ -90,8 +102,10 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        interrupt(&self.child, Signal::TERM);
-        drop(self.child.wait());
+        if matches!(self.child.try_wait(), Ok(None)) {
+            interrupt(&self.child, Signal::TERM);
+            drop(self.child.wait());
+        }
     }
 }
 

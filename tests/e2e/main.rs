@@ -1,9 +1,9 @@
 //! The real broker, driven by real clients over a real object store.
 //!
 //! `cargo xtask test` installs and starts all that these tests need and tells them by the
-//! environment where it is: ICECORE_E2E_COMPONENTS (clients and Kafka's tools) and
-//! ICECORE_TEST_S3_ENDPOINT (LocalStack). Built only with the feature `e2e`: without it these
-//! tests do not exist, so that nothing is skipped in silence.
+//! environment where it is: ICECORE_E2E_COMPONENTS (clients and Kafka's tools),
+//! ICECORE_TEST_S3_ENDPOINT (LocalStack) and ICECORE_TEST_HDFS_URL. Built only with the feature
+//! `e2e`: without it these tests do not exist, so that nothing is skipped in silence.
 //!
 //! What was written is known from the producers' ledgers, what was read from the consumers'
 //! transcripts (`clients/records.py`); the tests compare them record by record.
@@ -17,6 +17,8 @@ mod admin;
 mod exchange;
 #[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod restore;
 #[cfg(test)]
 mod sendfile;
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Far more than the disk may keep, and replays that cannot tell.
 //!
 //! ICECORE_E2E_BYTES, _SEGMENT_BYTES and _LOCAL_BYTES set the size; `cargo xtask soak tiered` runs
-//! it with a gigabyte.
+//! it with a gigabyte in S3.
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::{
-    Broker, Bucket, Client, Entry, Partition, Place, Random, Reading, Running, Topic, Writing,
-    ledger, log_of, now_ms, number, read_ledger, until,
+    Broker, Bucket, Client, Entry, HdfsFolder, Partition, Place, Random, Reading, Remote, Running,
+    Topic, Writing, ledger, log_of, now_ms, number, read_ledger, until,
 };
 
 const PARTITIONS: usize = 4;
@@ -44,23 +44,32 @@ impl Size {
 }
 
 #[test]
-fn a_replay_over_both_tiers_gives_every_record_once_in_order_also_after_the_manifest_was_lost() {
-    let (place, size) = (Place::new("tiered"), Size::of_this_run());
-    let bucket = Bucket::create("tiered");
+fn a_replay_from_s3_gives_every_record_once_in_order_also_after_the_manifest_was_lost() {
+    every_record_comes_back(&Place::new("tiered"), &Bucket::create("tiered"));
+}
+
+#[test]
+fn a_replay_from_hdfs_gives_every_record_once_in_order_also_after_the_manifest_was_lost() {
+    every_record_comes_back(&Place::new("tiered-hdfs"), &HdfsFolder::new("tiered"));
+}
+
+/// Equal results from each store, since both must equal what the producers were acked.
+fn every_record_comes_back(place: &Place, store: &dyn Remote) {
+    let size = Size::of_this_run();
     let interval = [("log.retention.check.interval.ms", "500")];
-    let mut broker = Broker::start(&place, Some(&bucket), &interval);
+    let mut broker = Broker::start(place, Some(store), &interval);
     let config = [
         ("segment.bytes", &size.segment_bytes.to_string()[..]),
         ("local.retention.bytes", &size.local_bytes.to_string()),
         ("retention.ms", "-1"),
     ];
-    let topic = Topic::create(&place, &broker, "tiered", PARTITIONS, &config);
+    let topic = Topic::create(place, &broker, "tiered", PARTITIONS, &config);
     // All within a week of record time, so that segments are rolled by size alone.
     let start_ms = now_ms() - 6 * 86_400_000;
-    let logs = fill(&place, &topic, &size, start_ms);
+    let logs = fill(place, &topic, &size, start_ms);
     let partitions = wait_until_local_disk_is_free(&broker, &size);
     assert_folders_are_bounded(&broker, &size);
-    replay_from_everywhere(&place, &topic, &logs, &partitions);
+    replay_from_everywhere(place, &topic, &logs, &partitions);
 
     assert!(broker.stop().success());
     for file in ["manifest.db", "manifest.db-wal", "manifest.db-shm"] {
@@ -72,7 +81,7 @@ fn a_replay_over_both_tiers_gives_every_record_once_in_order_also_after_the_mani
         assert_eq!((&after.remote, &after.pending), (&before.remote, &before.pending));
         assert_eq!(after.log_start_offset, 0);
     }
-    replay_from_everywhere(&place, &topic, &logs, &rebuilt);
+    replay_from_everywhere(place, &topic, &logs, &rebuilt);
 }
 
 /// Everything that was produced, as it should be read.

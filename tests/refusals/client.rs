@@ -1,6 +1,7 @@
 //! A client that sends what it is told: whole requests, or any bytes at all.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use icecore::env::{Clock as _, SystemClock};
@@ -11,11 +12,14 @@ use icecore::wire::messages::create_topics::{
 };
 use icecore::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use icecore::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use icecore::wire::{self, Decoder, Message as _, Request};
+use icecore::wire::{self, Decoder, ErrorCode, Message as _, Request};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::broker::SOON;
+
+/// Between two fetches of a consumer whose first one failed.
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Client(pub(crate) TcpStream);
 
@@ -206,6 +210,26 @@ impl Client {
             let before = next;
             read_values(&fetched.records, &mut next, &mut values);
             assert!(next > before, "records at {next}");
+        }
+    }
+
+    /// The values of all records from `from` to the high watermark, as a consumer gets them who asks
+    /// again when the store fails or takes longer than a fetch waits.
+    pub(crate) async fn values_at_last(&mut self, topic: &str, from: i64) -> Vec<Vec<u8>> {
+        let (mut values, mut next) = (Vec::new(), from);
+        let until = Instant::now() + 3 * SOON;
+        loop {
+            let fetched = self.fetch(topic, wanted(next)).await;
+            assert!(Instant::now() < until, "{} values in time, then {}", next, fetched.error);
+            if fetched.error == ErrorCode::KafkaStorageError.as_i16() {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            assert_eq!(fetched.error, 0, "at {next}");
+            if next >= fetched.high_watermark {
+                return values;
+            }
+            read_values(&fetched.records, &mut next, &mut values);
         }
     }
 }

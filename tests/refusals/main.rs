@@ -2,6 +2,8 @@
 //! attacked through its sockets, its disk and its store. `docs/REFUSALS.md` is the table of it.
 
 #[cfg(test)]
+mod bad_store;
+#[cfg(test)]
 mod broker;
 #[cfg(test)]
 mod cache;
@@ -18,6 +20,8 @@ mod log_lines;
 #[cfg(test)]
 mod oddities;
 #[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod settings;
@@ -25,3 +29,5 @@ mod settings;
 mod store;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod toy_s3;

@@ -1,29 +1,31 @@
 //! A store that is away, forbids, or lost or changed what it was given.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use icecore::app::StartError;
 use icecore::wire::ErrorCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::broker::{Running, bound, start};
+use crate::broker::{Running, SOON, bound, start};
 use crate::client::{Client, wanted};
 use crate::log_lines::line_with;
+use crate::toy_s3::ToyS3;
 
 /// A record that fills half of a smallest segment.
-fn value(number: u8) -> Vec<u8> {
+pub(crate) fn value(number: u8) -> Vec<u8> {
     vec![number; 600 << 10]
 }
 
 /// Records that are uploaded and gone from the local disk when [`tiered`] is done.
-const TIERED: u8 = 4;
+pub(crate) const TIERED: u8 = 4;
 
 /// Small segments, and no local copy of what is uploaded.
 const TIERING: [(&str, &str); 2] = [("segment.bytes", "1048576"), ("local.retention.bytes", "0")];
 
 /// Fills a topic until everything but its active segment lies in the store alone.
-async fn tiered(broker: &Running, client: &mut Client, topic: &str) {
+pub(crate) async fn tiered(broker: &Running, client: &mut Client, topic: &str) {
     assert_eq!(client.create(topic, &TIERING).await, (0, String::new()));
     for number in 0..=TIERED {
         client.acked(topic, &value(number)).await;
@@ -135,8 +137,52 @@ async fn a_tiered_read_from_a_store_that_is_away_is_an_error_until_it_is_back() 
     assert_eq!(client.values(topic, 0).await.len(), usize::from(TIERED) + 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_stays_down_is_left_alone_told_once_and_caught_up_with() {
+    let (topic, dir) = ("store-down", tempfile::tempdir().expect("dir"));
+    let toy = ToyS3::start(dir.path()).await;
+    let broker = bound(dir.path(), Some("s3"), &[]).await;
+    broker.ready().await;
+    let mut client = broker.client().await;
+    tiered(&broker, &mut client, topic).await;
+    toy.switch(false);
+    for number in TIERED + 1..=2 * TIERED {
+        client.acked(topic, &value(number)).await;
+    }
+    let until = Instant::now() + SOON;
+    for offset in (0..i64::from(TIERED)).cycle() {
+        drop(client.fetch(topic, wanted(offset)).await);
+        if broker.get("/readyz").await.1.contains("is left alone") {
+            break;
+        }
+        assert!(Instant::now() < until, "not left alone in time");
+    }
+    line_with(&["the object store fails again and again and is left alone"]).await;
+    let (code, told) = broker.get("/readyz").await;
+    assert_eq!(code, 200, "a broker without its store serves: {told}");
+    assert!(broker.get("/metrics").await.1.contains("icecore_store_failures_total{kind=\"busy\"}"));
+    let refused = toy.refused();
+    for _ in 0..50 {
+        drop(client.fetch(topic, wanted(0)).await);
+    }
+    assert!(toy.refused() - refused <= 10, "50 fetches cost no 50 requests");
+    let local = broker.status(topic).await["local_log_start_offset"].as_i64().expect("a number");
+    assert_eq!(client.fetch(topic, wanted(local)).await.error, 0, "what is local is served");
+
+    toy.switch(true);
+    broker
+        .until("caught up", async || {
+            broker.status(topic).await["local_log_start_offset"] == i64::from(2 * TIERED)
+        })
+        .await;
+    line_with(&["the object store answers again", "held_back"]).await;
+    assert_eq!(broker.get("/readyz").await.1, "ready\n");
+    let values = client.values(topic, 0).await;
+    assert_eq!(values, (0..=2 * TIERED).map(value).collect::<Vec<_>>());
+}
+
 /// Writes a configuration in `dir` with a store `s3` at a port of this machine.
-fn configure_s3(dir: &Path, port: u16) {
+pub(crate) fn configure_s3(dir: &Path, port: u16) {
     let text = format!(
         "[stores.s3]\nurl = \"s3://bucket/prefix\"\nendpoint = \"http://127.0.0.1:{port}\"\n\
          region = \"us-east-1\"\naccess_key_id = \"k\"\nsecret_access_key = \"s\"\n"

@@ -1,8 +1,11 @@
 //! Which clusters a store holds: each has a marker under its own id.
 
-use crate::key::Layout;
+use object_store::path::Path;
+
+use crate::key::{KeyError, Layout};
 use crate::marker::{self, MarkerError};
-use crate::store::{Store, StoreError, StoreOpenError, StoreSettings};
+use crate::store::{CheckError, Store, StoreError, StoreSettings};
+use crate::tiering::{OpenError, check_failed};
 
 /// A cluster whose marker was read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,15 +19,23 @@ pub struct FoundCluster {
 /// Why the clusters of a store are not known.
 #[derive(Debug, thiserror::Error)]
 pub enum FindClustersError {
-    /// The store's URL, options or credentials are wrong.
+    /// The store cannot be opened or asked.
     #[error(transparent)]
-    Open(#[from] StoreOpenError),
-    /// The store failed.
+    Open(#[from] OpenError),
+    /// The prefix or the cluster's id cannot stand in object names.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Key(#[from] KeyError),
     /// A marker is there and does not read as one.
     #[error(transparent)]
     Marker(MarkerError),
+}
+
+impl FindClustersError {
+    /// Whether the store may answer by itself after a while.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Open(OpenError::Unreachable { .. }))
+    }
 }
 
 /// The clusters under a prefix of a store, by id. Folders without a marker are none. That there is
@@ -36,33 +47,78 @@ pub async fn find_clusters(
     settings: StoreSettings,
     prefix: &str,
 ) -> Result<Vec<FoundCluster>, FindClustersError> {
-    let store = Store::open(settings).await?;
-    find_in(&store, prefix).await
-}
-
-pub(crate) async fn find_in(
-    store: &Store,
-    prefix: &str,
-) -> Result<Vec<FoundCluster>, FindClustersError> {
+    let asked = Asked::open(settings).await?;
     let mut found = Vec::new();
-    for folder in store.folders(&Layout::clusters(store.url_prefix(), prefix)).await? {
+    for folder in asked.folders(prefix).await? {
         let Some(id) = folder.filename() else { continue };
-        let Ok(layout) = Layout::below(store.url_prefix(), prefix, id) else { continue };
-        found.extend(read(store, &layout, id).await?);
+        // What cannot be a cluster's id is another's folder.
+        match asked.cluster(prefix, id).await {
+            Ok(cluster) => found.extend(cluster),
+            Err(FindClustersError::Key(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     found.sort();
     Ok(found)
 }
 
-async fn read(
-    store: &Store,
-    layout: &Layout,
+/// The cluster of that id under a prefix of a store. Its marker is asked for by name: no list is
+/// believed.
+///
+/// # Errors
+/// [`FindClustersError`].
+pub async fn find_cluster(
+    settings: StoreSettings,
+    prefix: &str,
     id: &str,
 ) -> Result<Option<FoundCluster>, FindClustersError> {
-    match marker::read(store, layout, id).await {
-        Ok(marker) => Ok(marker
-            .map(|marker| FoundCluster { cluster_id: id.to_owned(), store_id: marker.store_id })),
-        Err(MarkerError::Store(error)) => Err(error.into()),
-        Err(error) => Err(FindClustersError::Marker(error)),
+    Asked::open(settings).await?.cluster(prefix, id).await
+}
+
+/// A store that is asked.
+struct Asked {
+    store: Store,
+    url: String,
+}
+
+impl Asked {
+    async fn open(settings: StoreSettings) -> Result<Self, OpenError> {
+        let url = settings.url.clone();
+        Ok(Self { store: Store::open(settings).await?, url })
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<Path>, OpenError> {
+        let folder = Layout::clusters(self.store.url_prefix(), prefix);
+        match self.store.folders(&folder).await {
+            // Which may mean that there is no bucket: the check that an opening makes tells.
+            Err(error @ StoreError::Refused { .. }) => {
+                let probe = folder.join(format!("probe-{}", uuid::Uuid::new_v4().simple()));
+                Err(match self.store.check(&probe).await {
+                    Err(why) => check_failed(&self.url, &self.store, why),
+                    Ok(_) => self.failed(error),
+                })
+            }
+            listed => listed.map_err(|error| self.failed(error)),
+        }
+    }
+
+    async fn cluster(
+        &self,
+        prefix: &str,
+        id: &str,
+    ) -> Result<Option<FoundCluster>, FindClustersError> {
+        let layout = Layout::below(self.store.url_prefix(), prefix, id)?;
+        match marker::read(&self.store, &layout, id).await {
+            Ok(marker) => Ok(marker.map(|marker| FoundCluster {
+                cluster_id: id.to_owned(),
+                store_id: marker.store_id,
+            })),
+            Err(MarkerError::Store(error)) => Err(self.failed(error).into()),
+            Err(error) => Err(FindClustersError::Marker(error)),
+        }
+    }
+
+    fn failed(&self, error: StoreError) -> OpenError {
+        check_failed(&self.url, &self.store, CheckError::Bucket(error))
     }
 }

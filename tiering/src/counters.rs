@@ -79,6 +79,10 @@ counters! {
     denied,
     /// Calls that the store refused for good.
     refused,
+    /// Calls that were answered, but late: they took more than half of the time that they may take.
+    slow,
+    /// Objects that a list left out, found by their names.
+    unlisted,
     /// Answers that asked to be left in peace for a time (`Retry-After`), which was obeyed.
     throttled,
     /// Times that the store failed so often in a row that it was left alone for a while.

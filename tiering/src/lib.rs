@@ -22,6 +22,7 @@
 //! `cache` (chunks on the local disk), then one for each operation: `upload`, `read`, `expiry` and
 //! `delete`, `collect`, `check`, `reconcile` (with `scan` and `lineage`).
 
+mod backoff;
 mod bundle;
 mod cache;
 mod check;
@@ -51,11 +52,12 @@ mod store;
 mod tiering;
 mod upload;
 
+pub use backoff::{Backoff, Dice};
 pub use bundle::{BundleError, BundleHeader, IndexBundle};
 pub use cache::CacheOpenError;
 pub use check::{CheckError, CheckOptions, CheckWatch, Finding, FindingKind, LogInspector};
 pub use clock::{Clock, SystemClock};
-pub use clusters::{FindClustersError, FoundCluster, find_clusters};
+pub use clusters::{FindClustersError, FoundCluster, find_cluster, find_clusters};
 pub use collect::{CollectError, CollectOptions, CollectReport, Named};
 pub use config::{Pace, SettingError, TieringConfig, Unpaced};
 pub use counters::CounterValues;

@@ -3,6 +3,7 @@
 //! ```text
 //! 1  the marker is read: this is the store
 //! 2  each partition is listed; an object pair (log and index) is a segment     step StoreRead
+//!    a list with a hole in it is made once more, and both count
 //! 3  headers of the .index objects complete what names do not tell: of all segments, or of the
 //!    first and the last one of each partition
 //! 4  overlaps resolve by leader epoch
@@ -79,6 +80,8 @@ pub struct ReconcileReport {
     pub damaged: Named,
     /// Names that are not ours.
     pub foreign: Named,
+    /// Offsets between two segments that no object holds, by partition.
+    pub gaps: Named,
 }
 
 impl ReconcileReport {
@@ -90,6 +93,7 @@ impl ReconcileReport {
         self.incomplete.append(other.incomplete);
         self.damaged.append(other.damaged);
         self.foreign.append(other.foreign);
+        self.gaps.append(other.gaps);
     }
 }
 
@@ -211,7 +215,10 @@ impl Tiering {
         turns: &Semaphore,
     ) -> Result<ReconcileReport, ReconcileError> {
         let mut report = ReconcileReport::default();
-        let listing = self.scan_folder(&folder.path).await?;
+        let mut listing = self.scan_folder(&folder.path).await?;
+        if listing.has_holes() {
+            listing.add_all(self.scan_folder(&folder.path).await?);
+        }
         self.reached(Step::StoreRead)?;
         listing.foreign.iter().for_each(|name| report.foreign.add(name));
         let shown = folder.key();
@@ -244,6 +251,12 @@ impl Tiering {
         let mut pieces = resolved.pieces;
         let local_only = place_local(&mut pieces, local, &known);
         let key = pieces.first().map_or(shown, |piece| piece.partition.clone());
+        for (before, after) in pieces.iter().zip(pieces.iter().skip(1)) {
+            if before.end.next() < after.base {
+                let (from, to) = (before.end.next(), after.base.prev());
+                report.gaps.add(format!("{key}: {from} to {to}"));
+            }
+        }
         report.live += pieces.len() as u64;
         report.local_only += local_only.len() as u64;
         if let (Some(first), Some(last)) = (pieces.first(), pieces.last()) {

@@ -12,7 +12,7 @@ use object_store::path::Path;
 use crate::ids::{Offset, SegmentId};
 use crate::key::{ObjectName, ObjectPart, TopicFolder};
 use crate::partition::PartitionKey;
-use crate::store::StoreError;
+use crate::store::{Hidden, StoreError};
 use crate::tiering::Tiering;
 
 /// Topics whose partitions are listed at a time.
@@ -141,6 +141,33 @@ impl Tiering {
 }
 
 impl Listing {
+    /// Whether it looks as if something was left out: half a pair, or offsets between two logs that
+    /// no log holds.
+    pub(crate) fn has_holes(&self) -> bool {
+        let half = |pair: &Pair| pair.log.is_none() || pair.index.is_none();
+        let mut spans: Vec<_> = self.pairs.values().map(|pair| (pair.base, pair.end)).collect();
+        spans.sort_unstable();
+        let mut next = spans.first().map_or(Offset::ZERO, |first| first.0);
+        let hole = spans.into_iter().any(|(base, end)| {
+            let missing = base > next;
+            next = next.max(end.next());
+            missing
+        });
+        hole || self.pairs.values().any(half)
+    }
+
+    /// Adds what another list of the same folder shows.
+    pub(crate) fn add_all(&mut self, other: Self) {
+        for (attempt, pair) in other.pairs {
+            let known = self.pairs.entry(attempt).or_insert_with(|| pair.clone());
+            known.log = known.log.take().or(pair.log);
+            known.index = known.index.take().or(pair.index);
+        }
+        let new = |name: &String| !self.foreign.contains(name);
+        let foreign: Vec<_> = other.foreign.into_iter().filter(new).collect();
+        self.foreign.extend(foreign);
+    }
+
     fn add(&mut self, object: ObjectMeta) {
         let modified_ms = object.last_modified.timestamp_millis();
         let listed = Listed { path: object.location, size: object.size, modified_ms };
@@ -170,6 +197,15 @@ pub(crate) fn attempt_in(file_name: &str) -> Option<SegmentId> {
     let folder = || file_name.rsplit_once('#').map(|(name, _)| name);
     let name = hdfs().or_else(folder).unwrap_or(file_name);
     name.parse::<ObjectName>().ok().map(|name| name.segment_id)
+}
+
+/// The upload attempt that an unfinished upload or a half-written file belongs to.
+pub(crate) fn attempt_of(left: &Hidden) -> Option<SegmentId> {
+    let name = match left {
+        Hidden::Upload { object, .. } => object.rsplit('/').next().map(str::to_owned),
+        Hidden::File(file) => file.file_name().map(|name| name.to_string_lossy().into_owned()),
+    };
+    attempt_in(&name?)
 }
 
 #[cfg(test)]

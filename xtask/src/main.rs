@@ -1,5 +1,6 @@
 //! Developer chores, run as `cargo xtask <task>`.
 
+mod bad_store;
 mod bench;
 mod codec;
 mod components;
@@ -7,6 +8,7 @@ mod groups;
 mod soak;
 mod test_run;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -28,8 +30,16 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Install and start what the tests need (S3, HDFS, real clients), run them all, stop it again
+    /// Install and start what the tests need (S3, HDFS, Azure, GCS, real clients), run them all, stop it again
     Test,
+    /// Install and start every store, and run a command that is told where they are
+    Stores {
+        /// The command; without one they run until ctrl-C
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    /// Run a proxy in front of an S3 that misbehaves on order
+    BadStore(bad_store::BadStore),
     /// Measure icecore beside Apache Kafka with the same client, in turn
     Bench(bench::Bench),
     /// Run one test at full length
@@ -42,8 +52,10 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Codec { check } => codec::run(check),
+        Task::BadStore(bad_store) => bad_store::run(&bad_store),
         Task::Bench(bench) => bench::run(&bench),
         Task::Test => test_run::run(),
+        Task::Stores { command } => test_run::with_stores(&command),
         Task::Soak { soak } => soak::run(&soak),
     };
     match done {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::components::{Components, LocalStack};
+use crate::components::{Components, LocalStack, free_ports};
 use crate::groups::end_on_signal;
 use crate::test_run::{cargo_test, phase, plain_cargo_test};
 
@@ -50,14 +50,14 @@ pub(crate) fn run(soak: &Soak) -> Result<()> {
             .env("ICECORE_STEPS_FROM", from.to_string());
         return phase("walking from step to step", &mut test);
     }
-    let components = Components::install(false)?;
+    let components = Components::install_for_end_to_end()?;
     phase("building the tests", cargo_test(&components)?.arg("--no-run"))?;
-    let localstack = LocalStack::start(&components)?;
+    let localstack = LocalStack::start(&components, free_ports(1)?)?;
     let mut test = cargo_test(&components)?;
     test.args(["--test", "e2e", "--"]).env("ICECORE_TEST_S3_ENDPOINT", localstack.endpoint());
     match soak {
         Soak::Tiered { bytes, segment_bytes, local_bytes } => {
-            test.arg("tiered::")
+            test.arg("tiered::a_replay_from_s3")
                 .env("ICECORE_E2E_BYTES", bytes.to_string())
                 .env("ICECORE_E2E_SEGMENT_BYTES", segment_bytes.to_string())
                 .env("ICECORE_E2E_LOCAL_BYTES", local_bytes.to_string());

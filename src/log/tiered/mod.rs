@@ -4,6 +4,7 @@
 //! to one or the other and cannot tell. A read that has to wait for a disk or a store never runs
 //! on the caller's thread.
 
+mod inspect;
 mod position;
 mod remote;
 mod window;
@@ -20,6 +21,8 @@ use super::partition_log::Log;
 use super::producer_snapshot::SnapshotEntry;
 use super::segment::TimestampedOffset;
 use crate::model::{FileSlice, LeaderEpoch, Offset};
+
+pub use inspect::BatchInspector;
 
 /// The partition's place in the remote tier.
 #[derive(Clone)]

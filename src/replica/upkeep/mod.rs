@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt as _};
-use icecore_tiering::{CollectOptions, DeleteError, OffloadError, Scope, StoreState};
+use icecore_tiering::{
+    Backoff, CollectOptions, DeleteError, Dice, OffloadError, Scope, StoreState,
+};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -45,10 +47,8 @@ pub struct UpkeepIntervals {
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A partition that failed is left alone for so long at first.
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
-/// And never longer than this.
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// How long a partition that failed is left alone.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
 
 /// The duties of a broker.
 pub struct Upkeep {
@@ -119,7 +119,7 @@ impl Upkeep {
         let mut failing = self.failing.lock();
         let (failures, until) = failing.entry(name.clone()).or_insert((0, Instant::now()));
         *failures += 1;
-        *until = Instant::now() + backoff(*failures, uuid::Uuid::new_v4().as_fields().0);
+        *until = Instant::now() + BACKOFF.spread(*failures, Dice::roll());
         *failures
     }
 
@@ -153,7 +153,8 @@ impl Upkeep {
             scope: Scope::All,
         };
         match tiering.collect_garbage(&options).await {
-            Ok(report) => tracing::debug!(?report, "garbage collected"),
+            Ok(report) if report.is_empty() => tracing::debug!("no garbage"),
+            Ok(report) => tracing::info!(?report, "garbage collected"),
             Err(error) => tracing::warn!(%error, "garbage was not collected"),
         }
     }
@@ -201,23 +202,9 @@ fn is_left_alone(error: &(dyn std::error::Error + Send + Sync + 'static)) -> boo
         || error.downcast_ref::<DeleteError>().is_some_and(DeleteError::is_left_alone)
 }
 
-/// How long a partition is left alone after so many failures in a row. `dice`, any number, takes at
-/// most a quarter of it, so that partitions that failed together do not come back together.
-fn backoff(failures: u32, dice: u32) -> Duration {
-    let whole = BACKOFF_MIN.saturating_mul(1 << failures.min(6)).min(BACKOFF_MAX);
-    whole - (whole / 4).mul_f64(f64::from(dice) / f64::from(u32::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_partition_that_fails_is_left_alone_for_longer_each_time_up_to_a_minute() {
-        let seconds = |failures| backoff(failures, 0).as_secs();
-        assert_eq!([1, 2, 3, 5, 6, 7, 1000].map(seconds), [2, 4, 8, 32, 60, 60, 60]);
-        assert_eq!(backoff(2, u32::MAX), Duration::from_secs(3), "spread");
-    }
 
     #[test]
     fn a_store_that_is_left_alone_is_tried_by_an_upload_when_its_pause_is_over() {

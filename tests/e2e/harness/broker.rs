@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde::Deserialize;
 
 use super::http::request;
-use super::{Bucket, Place, Running, until};
+use super::{Place, Remote, Running, run, until};
 
 /// How long a start or an end may take.
 const SOON: Duration = Duration::from_secs(60);
@@ -51,12 +51,12 @@ pub(crate) struct Tier {
     pub(crate) bytes: u64,
 }
 
-/// A broker over a bucket, or over a folder in its data directory.
+/// A broker over a store, or over a folder in its data directory.
 pub(crate) struct Broker {
     process: Option<Running>,
     port: u16,
     http_port: u16,
-    store: Option<(String, [(&'static str, String); 4])>,
+    store: Option<(String, Vec<(&'static str, String)>)>,
     settings: Vec<(String, String)>,
     pub(crate) data: PathBuf,
     log: PathBuf,
@@ -64,12 +64,16 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// Starts it, and waits until it is ready.
-    pub(crate) fn start(place: &Place, bucket: Option<&Bucket>, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(
+        place: &Place,
+        store: Option<&dyn Remote>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut broker = Self {
             process: None,
             port: free_port(),
             http_port: free_port(),
-            store: bucket.map(|bucket| (bucket.url(), bucket.variables())),
+            store: store.map(|store| (store.url(), store.variables())),
             settings: Vec::new(),
             data: place.join("data"),
             log: place.join("broker.log"),
@@ -94,23 +98,12 @@ impl Broker {
     /// Starts it where it was, and waits until it is ready.
     pub(crate) fn start_again(&mut self) {
         assert!(self.process.is_none(), "it runs");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
-        command.arg("serve").arg("--data-dir").arg(&self.data);
+        let mut command = self.command(&["serve"]);
         command.args(["--listen", &self.address(), "--http", &self.http_address()]);
         for (name, value) in &self.settings {
             command.arg("--set").arg(format!("{name}={value}"));
         }
-        // Nothing of the machine's own configuration.
-        for (name, _) in std::env::vars_os() {
-            let ours = |prefix: &str| name.as_encoded_bytes().starts_with(prefix.as_bytes());
-            if ours("AWS_") || ours("ICECORE_") {
-                command.env_remove(name);
-            }
-        }
         command.env("NO_COLOR", "1").env("ICECORE_LOG", "info,icecore::replica=debug");
-        if let Some((url, variables)) = &self.store {
-            command.args(["--store", url]).envs(variables.clone());
-        }
         let mut process = Running::start(command, &self.log);
         until("the broker is ready", SOON, || {
             assert!(process.runs(), "the broker ended:\n{}", process.output_tail());
@@ -118,6 +111,28 @@ impl Broker {
             answer.is_ok_and(|(status, _)| status == 200).then_some(())
         });
         self.process = Some(process);
+    }
+
+    /// Runs a command on its data directory and its store, to a good end; what it wrote.
+    pub(crate) fn run_tool(&self, place: &Place, words: &[&str]) -> String {
+        let log = place.join(format!("{}.log", words.join("-")));
+        run(self.command(words), &log, SOON)
+    }
+
+    /// A command with its data directory, its store, and nothing of the machine's own configuration.
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
+        command.args(words).arg("--data-dir").arg(&self.data);
+        for (name, _) in std::env::vars_os() {
+            let ours = |prefix: &str| name.as_encoded_bytes().starts_with(prefix.as_bytes());
+            if ours("AWS_") || ours("ICECORE_") {
+                command.env_remove(name);
+            }
+        }
+        if let Some((url, variables)) = &self.store {
+            command.args(["--store", url]).envs(variables.clone());
+        }
+        command
     }
 
     fn http_address(&self) -> String {

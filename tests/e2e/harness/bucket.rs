@@ -1,11 +1,26 @@
 //! A bucket of a test's own in LocalStack.
 
-use super::environment;
 use super::http::request;
+use super::{Remote, environment};
 
 pub(crate) struct Bucket {
     endpoint: String,
     name: String,
+}
+
+impl Remote for Bucket {
+    fn url(&self) -> String {
+        format!("s3://{}/tier", self.name)
+    }
+
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ]
+    }
 }
 
 impl Bucket {
@@ -15,20 +30,6 @@ impl Bucket {
         let (status, body) = bucket.ask("PUT", "");
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
         bucket
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("s3://{}/tier", self.name)
-    }
-
-    /// What the broker reads of its environment.
-    pub(crate) fn variables(&self) -> [(&'static str, String); 4] {
-        [
-            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
-            ("AWS_REGION", "us-east-1".to_owned()),
-            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-        ]
     }
 
     /// The names of all objects.

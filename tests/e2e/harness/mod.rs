@@ -7,6 +7,7 @@ mod http;
 mod ledger;
 mod place;
 mod random;
+mod remote;
 mod run;
 mod wait;
 
@@ -16,6 +17,7 @@ pub(crate) use clients::{Client, Reading, Topic, Writing, java, ledger};
 pub(crate) use ledger::{Ack, Entry, assert_same, log_of, read_ledger, read_transcript};
 pub(crate) use place::{Place, environment, number};
 pub(crate) use random::Random;
+pub(crate) use remote::{HdfsFolder, Remote};
 pub(crate) use run::{Running, run};
 pub(crate) use wait::until;
 

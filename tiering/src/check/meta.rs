@@ -25,14 +25,15 @@ impl Check<'_> {
                 self.find(FindingKind::ForeignName, name.as_ref(), detail);
                 continue;
             }
-            let read = self.tiering.store.get_whole(&name, META_BYTES_MAX).await;
-            // A newer one took its place since it was listed.
-            if matches!(read, Err(StoreError::NotFound { .. })) {
-                continue;
-            }
-            let Some(bytes) = self.read(FindingKind::DamagedMeta, &name, read)? else { continue };
-            if let Some(wrong) = judge(&name, &bytes) {
-                self.find(FindingKind::DamagedMeta, name.as_ref(), wrong.to_string());
+            let wrong = match self.tiering.store.get_whole(&name, META_BYTES_MAX).await {
+                Ok(bytes) => judge(&name, &bytes).map(|wrong| wrong.to_string()),
+                // A newer one took its place since it was listed.
+                Err(StoreError::NotFound { .. }) => None,
+                Err(error @ StoreError::WrongBytes { .. }) => Some(error.to_string()),
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(wrong) = wrong {
+                self.find(FindingKind::DamagedMeta, name.as_ref(), wrong);
             }
         }
         Ok(())

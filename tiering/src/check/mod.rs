@@ -8,9 +8,10 @@
 //! 5  the marker is read again
 //! ```
 //! Nothing is changed. Nothing is called missing because a list does not show it: the object is
-//! asked for by its name. Work is bounded: so many partitions at a time, so many objects over all.
-//! What a deep check found right is told segment by segment, so that one that was broken off goes
-//! on: an object's name is never used twice.
+//! asked for by its name. It may go on beside uploads and deletions: what is wrong with a segment
+//! counts only if its row is still live after it was seen, and an object without a row only if it is
+//! still there. Work is bounded: so many partitions at a time, so many objects over all.
+//! What a check found right is told segment by segment, so that one that was broken off goes on: an object's name is never used twice.
 
 mod finding;
 mod meta;
@@ -18,10 +19,11 @@ mod objects;
 mod partition;
 
 use std::collections::HashSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::path::Path;
 use tokio::sync::Semaphore;
 
 pub use finding::{Finding, FindingKind};
@@ -29,7 +31,7 @@ pub use finding::{Finding, FindingKind};
 use crate::ids::SegmentId;
 use crate::manifest::ManifestError;
 use crate::partition::PartitionKey;
-use crate::scan::{Folder, Scope};
+use crate::scan::{Folder, Scope, attempt_of};
 use crate::segment::Segment;
 use crate::store::StoreError;
 use crate::tiering::{Tiering, VouchError};
@@ -50,6 +52,8 @@ pub struct CheckOptions {
     pub deep: bool,
     /// Whether offsets that no segment holds are a finding.
     pub gaps: bool,
+    /// Unfinished uploads that are younger are no finding. Zero while nothing is written.
+    pub min_age: Duration,
 }
 
 /// Looks at the bytes of one log, for a caller who knows what is in them.
@@ -64,9 +68,9 @@ pub trait LogInspector: Send {
 pub trait CheckWatch: Send + Sync {
     /// Something is not as it ought to be.
     fn found(&self, finding: Finding);
-    /// A segment was looked at; deep, with so many bytes read.
+    /// A segment was found right; deep, with so many bytes read.
     fn checked(&self, segment: &Segment, bytes: u64);
-    /// Whether a deep look at this segment was done before.
+    /// Whether this segment was found right before, by a look as close as this one.
     fn is_known(&self, segment: SegmentId) -> bool;
     /// A look at the bytes of a segment's log. `None` when checksums are enough.
     fn inspect(&self, segment: &Segment) -> Option<Box<dyn LogInspector>>;
@@ -103,6 +107,8 @@ struct Check<'a> {
     watch: &'a dyn CheckWatch,
     objects: Semaphore,
     logs: Semaphore,
+    /// Unfinished uploads that changed after this may be on their way.
+    before: SystemTime,
 }
 
 impl Tiering {
@@ -120,7 +126,9 @@ impl Tiering {
         }
         self.vouch().await?;
         let (objects, logs) = (Semaphore::new(OBJECTS_AT_ONCE), Semaphore::new(LOGS_AT_ONCE));
-        let check = Check { tiering: self, options, watch, objects, logs };
+        let before = SystemTime::now().checked_sub(options.min_age);
+        let before = before.unwrap_or(SystemTime::UNIX_EPOCH);
+        let check = Check { tiering: self, options, watch, objects, logs, before };
         check.partitions().await?;
         check.unfinished().await?;
         check.meta().await?;
@@ -165,11 +173,32 @@ impl Check<'_> {
                 keys.iter().map(|key| self.tiering.layout.partition(key)).collect()
             }
         };
+        // An upload that ends meanwhile was on its way when it was listed.
+        let flying = self.tiering.in_flight.now();
         for prefix in prefixes {
-            for left in self.tiering.store.hidden_before(&prefix, SystemTime::now()).await? {
+            for left in self.tiering.store.hidden_before(&prefix, self.before).await? {
+                let attempt = attempt_of(&left);
+                if attempt.is_some_and(|id| flying.contains(&id) || self.tiering.in_flight.has(id))
+                {
+                    continue;
+                }
                 let detail = "nobody will finish it: garbage collection removes it";
                 self.find(FindingKind::UnfinishedUpload, left.to_string(), detail);
             }
+        }
+        Ok(())
+    }
+
+    /// As [`Check::find`], unless the segment was deleted or replaced meanwhile.
+    async fn find_of(
+        &self,
+        row: &Segment,
+        kind: FindingKind,
+        place: &Path,
+        detail: impl Into<String>,
+    ) -> Result<(), CheckError> {
+        if self.tiering.manifest.is_live(row.segment_id).await? {
+            self.find(kind, place.as_ref(), detail);
         }
         Ok(())
     }

@@ -39,28 +39,28 @@ impl Check<'_> {
         let offsets = format!("offsets {} to {}", row.base, row.end);
         let (log_size, index_size) = match (log_size, index_size) {
             (None, None) => {
-                self.find(FindingKind::MissingSegment, log.as_ref(), offsets);
-                return Ok(());
+                return self.find_of(row, FindingKind::MissingSegment, &log, offsets).await;
             }
             (None, Some(_)) => {
-                self.find(FindingKind::MissingLog, log.as_ref(), offsets);
-                return Ok(());
+                return self.find_of(row, FindingKind::MissingLog, &log, offsets).await;
             }
             (Some(_), None) => {
-                self.find(FindingKind::MissingIndex, index.as_ref(), offsets);
-                return Ok(());
+                return self.find_of(row, FindingKind::MissingIndex, &index, offsets).await;
             }
             (Some(log), Some(index)) => (log, index),
         };
         if log_size != row.size {
             let detail = format!("it has {log_size} bytes, its row says {}", row.size);
-            self.find(FindingKind::WrongLogSize, log.as_ref(), detail);
+            self.find_of(row, FindingKind::WrongLogSize, &log, detail).await?;
         }
-        if !self.options.deep {
-            self.head(row, &index, index_size).await?;
+        if log_size != row.size || self.watch.is_known(row.segment_id) {
+            return Ok(());
+        }
+        if self.options.deep {
+            return self.deep(row, (&log, &index), index_size).await;
+        }
+        if self.head(row, &index, index_size).await? {
             self.watch.checked(row, 0);
-        } else if log_size == row.size && !self.watch.is_known(row.segment_id) {
-            self.deep(row, (&log, &index), index_size).await?;
         }
         Ok(())
     }
@@ -85,52 +85,50 @@ impl Check<'_> {
         }
     }
 
-    /// The head of an index: what it says of the segment, and how long it ought to be.
-    async fn head(&self, row: &Segment, index: &Path, size: u64) -> Result<(), CheckError> {
+    /// Whether the head of an index is right: what it says of the segment, and how long it ought to
+    /// be.
+    async fn head(&self, row: &Segment, index: &Path, size: u64) -> Result<bool, CheckError> {
         // The semaphore is never closed.
         let _turn = self.objects.acquire().await;
         let mut length = size.min(HEADER_BYTES);
-        loop {
+        let (kind, detail) = loop {
             if length == 0 {
-                self.find(FindingKind::DamagedIndex, index.as_ref(), "it is empty");
-                return Ok(());
+                break (FindingKind::DamagedIndex, "it is empty".to_owned());
             }
             let read = self.tiering.store.get_range(index, size, 0..length).await;
-            let Some(bytes) = self.read(FindingKind::DamagedIndex, index, read)? else {
-                return Ok(());
-            };
+            let Some(bytes) = self.read_of(row, index, read).await? else { return Ok(false) };
             match bundle::header_and_length(&bytes) {
                 Ok((_, stated)) if stated != size => {
                     let detail = format!("it has {size} bytes, its header says {stated}");
-                    self.find(FindingKind::WrongIndexSize, index.as_ref(), detail);
-                    return Ok(());
+                    break (FindingKind::WrongIndexSize, detail);
                 }
-                Ok((header, _)) => {
-                    self.describes(row, index, &header);
-                    return Ok(());
-                }
+                Ok((header, _)) => return self.describes(row, index, &header).await,
                 Err(bundle::BundleError::Short { need, .. })
                     if need as u64 > length && (need as u64) <= size.min(HEADER_BYTES_MAX) =>
                 {
                     length = need as u64;
                 }
-                Err(error) => {
-                    self.find(FindingKind::DamagedIndex, index.as_ref(), error.to_string());
-                    return Ok(());
-                }
+                Err(error) => break (FindingKind::DamagedIndex, error.to_string()),
             }
-        }
+        };
+        self.find_of(row, kind, index, detail).await?;
+        Ok(false)
     }
 
     /// Whether a header is that of the row. Checksums of the log are compared where both have one.
-    fn describes(&self, row: &Segment, index: &Path, header: &bundle::BundleHeader) -> bool {
+    async fn describes(
+        &self,
+        row: &Segment,
+        index: &Path,
+        header: &bundle::BundleHeader,
+    ) -> Result<bool, CheckError> {
         let same_crc = row.log_crc.is_none_or(|crc| crc == header.log_crc);
         if describes(header, row) && same_crc {
-            return true;
+            return Ok(true);
         }
         let detail = "it describes another segment than its name and its row";
-        self.find(FindingKind::OtherHeader, index.as_ref(), detail);
-        false
+        self.find_of(row, FindingKind::OtherHeader, index, detail).await?;
+        Ok(false)
     }
 
     /// Every byte of both objects.
@@ -142,22 +140,21 @@ impl Check<'_> {
     ) -> Result<(), CheckError> {
         let _turn = self.logs.acquire().await;
         let read = self.tiering.store.get_whole(index, INDEX_BYTES_MAX).await;
-        let Some(bytes) = self.read(FindingKind::DamagedIndex, index, read)? else { return Ok(()) };
+        let Some(bytes) = self.read_of(row, index, read).await? else { return Ok(()) };
         let bundle = match bundle::header_and_length(&bytes) {
             Ok((_, stated)) if stated != index_size => {
                 let detail = format!("it has {index_size} bytes, its header says {stated}");
-                self.find(FindingKind::WrongIndexSize, index.as_ref(), detail);
-                return Ok(());
+                return self.find_of(row, FindingKind::WrongIndexSize, index, detail).await;
             }
             _ => match IndexBundle::decode(bytes) {
                 Ok(bundle) => bundle,
                 Err(error) => {
-                    self.find(FindingKind::DamagedIndex, index.as_ref(), error.to_string());
-                    return Ok(());
+                    let (kind, detail) = (FindingKind::DamagedIndex, error.to_string());
+                    return self.find_of(row, kind, index, detail).await;
                 }
             },
         };
-        if self.describes(row, index, &bundle.header) && self.log(row, log, &bundle).await? {
+        if self.describes(row, index, &bundle.header).await? && self.log(row, log, &bundle).await? {
             self.watch.checked(row, row.size + index_size);
         }
         Ok(())
@@ -191,12 +188,12 @@ impl Check<'_> {
         }
         if crc.finish() != bundle.header.log_crc {
             let detail = "the whole does not fit its checksum";
-            self.find(FindingKind::DamagedLog, log.as_ref(), detail);
+            self.find_of(row, FindingKind::DamagedLog, log, detail).await?;
             return Ok(false);
         }
         match inspector.and_then(|inspector| inspector.end()) {
             Some(detail) => {
-                self.find(FindingKind::DamagedRecords, log.as_ref(), detail);
+                self.find_of(row, FindingKind::DamagedRecords, log, detail).await?;
                 Ok(false)
             }
             None => Ok(true),
@@ -214,6 +211,7 @@ impl Check<'_> {
     ) -> Result<Option<Bytes>, CheckError> {
         let mut wrong = String::new();
         for _ in 0..READS_MAX {
+            self.tiering.config.fetch_pace.admit(range.end - range.start).await;
             let bytes = match self.tiering.store.get_range(log, row.size, range.clone()).await {
                 Ok(bytes) => bytes,
                 Err(error @ (StoreError::WrongBytes { .. } | StoreError::NotFound { .. })) => {
@@ -231,21 +229,22 @@ impl Check<'_> {
             let Some(bad) = bad else { return Ok(Some(bytes)) };
             wrong = format!("the bytes at position {bad} do not fit their checksum");
         }
-        self.find(FindingKind::DamagedLog, log.as_ref(), wrong);
+        self.find_of(row, FindingKind::DamagedLog, log, wrong).await?;
         Ok(None)
     }
 
-    /// The bytes of an answer. One that is wrong or gone is a finding, any other is no answer.
-    pub(super) fn read(
+    /// The bytes of an index. Wrong or missing ones are a finding, any other error is no answer.
+    async fn read_of(
         &self,
-        kind: FindingKind,
-        object: &Path,
+        row: &Segment,
+        index: &Path,
         read: Result<Bytes, StoreError>,
     ) -> Result<Option<Bytes>, CheckError> {
         match read {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error @ (StoreError::WrongBytes { .. } | StoreError::NotFound { .. })) => {
-                self.find(kind, object.as_ref(), error.to_string());
+                let (kind, detail) = (FindingKind::DamagedIndex, error.to_string());
+                self.find_of(row, kind, index, detail).await?;
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -1,15 +1,18 @@
 //! One partition: its rows against its objects, and its objects against its rows.
 
 use std::collections::HashSet;
+use std::time::SystemTime;
 
 use futures::{StreamExt as _, stream};
+use object_store::path::Path;
 
 use super::{Check, CheckError, FindingKind};
 use crate::ids::{Offset, SegmentId};
 use crate::manifest::RowRange;
 use crate::partition::PartitionKey;
-use crate::scan::{Folder, Listing, Pair};
+use crate::scan::{Folder, Listing, Pair, attempt_in};
 use crate::segment::Segment;
+use crate::store::StoreError;
 
 /// Rows that are read at a time.
 const PAGE: usize = 1000;
@@ -27,6 +30,11 @@ impl Check<'_> {
         self.rows(&key, &listing).await?;
         self.unknown(&key, &listing).await?;
         for file in &listing.temporary {
+            let attempt = file.path.filename().and_then(attempt_in);
+            let flying = attempt.is_some_and(|attempt| self.tiering.in_flight.has(attempt));
+            if flying || file.modified_ms > self.before_ms() {
+                continue;
+            }
             let detail = "a write that nobody will finish: garbage collection removes it";
             self.find(FindingKind::UnfinishedUpload, file.path.as_ref(), detail);
         }
@@ -84,9 +92,26 @@ impl Check<'_> {
                 continue;
             }
             let (kind, detail) = self.stranger(key, pair).await?;
-            pair.objects().for_each(|object| self.find(kind, object.path.as_ref(), &detail));
+            for object in pair.objects() {
+                if self.is_there(&object.path).await? {
+                    self.find(kind, object.path.as_ref(), &detail);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Whether an object that was listed is still there: a deletion removes objects and then rows.
+    async fn is_there(&self, object: &Path) -> Result<bool, CheckError> {
+        match self.tiering.store.head(object).await {
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            found => Ok(found.map(|_| true)?),
+        }
+    }
+
+    fn before_ms(&self) -> i64 {
+        let since = self.before.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 
     async fn stranger(

@@ -22,10 +22,10 @@ use std::time::{Duration, SystemTime};
 use crate::delete::{DeleteError, DeleteReport};
 use crate::ids::SegmentId;
 use crate::manifest::{ManifestError, Unfinished};
-use crate::scan::{Scope, attempt_in};
+use crate::scan::{Scope, attempt_of};
 use crate::segment::{RemoteState, Segment};
 use crate::steps::{Step, Stopped};
-use crate::store::{Hidden, StoreError};
+use crate::store::StoreError;
 use crate::tiering::{Tiering, VouchError};
 
 /// Names kept of each kind in a report; the counts go on.
@@ -95,6 +95,14 @@ pub struct CollectReport {
     pub failed: Named,
 }
 
+impl CollectReport {
+    /// Whether anything was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Why nothing was collected, or not all.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
@@ -146,6 +154,8 @@ impl Tiering {
         if self.needs_reconcile() {
             return Err(CollectError::NeedsReconcile);
         }
+        // Two at a time would find each other's work undone.
+        let _turn = self.collecting.lock().await;
         self.vouch().await?;
         let min_age_ms = i64::try_from(options.min_age.as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.clock.now_ms().saturating_sub(min_age_ms);
@@ -258,12 +268,4 @@ impl Collection<'_> {
     fn reached_garbage(&self) -> Result<(), Stopped> {
         self.tiering.reached(Step::GarbageFound)
     }
-}
-
-fn attempt_of(left: &Hidden) -> Option<SegmentId> {
-    let name = match left {
-        Hidden::Upload { object, .. } => object.rsplit('/').next().map(str::to_owned),
-        Hidden::File(file) => file.file_name().map(|name| name.to_string_lossy().into_owned()),
-    };
-    attempt_in(&name?)
 }

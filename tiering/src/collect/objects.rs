@@ -95,8 +95,18 @@ impl Collection<'_> {
         let folder = listed.path.parent().unwrap_or_default();
         match self.tiering.store.head(&folder.join(log.to_string())).await {
             Err(StoreError::NotFound { .. }) => Ok(false),
-            found => found.map(|_| true),
+            found => {
+                found?;
+                self.left_out(1, &listed.path);
+                Ok(true)
+            }
         }
+    }
+
+    /// Tells of objects that are there, though a list did not show them.
+    fn left_out(&self, count: u64, first: &Path) {
+        self.tiering.store.counters().unlisted.add(count);
+        tracing::warn!(count, %first, "a list of the object store left out what is there");
     }
 
     /// Live rows whose objects the list does not show are looked up by name.
@@ -111,18 +121,30 @@ impl Collection<'_> {
             remote: Some(RemoteState::Live),
             limit: PAGE,
         };
+        let (mut left_out, mut first) = (0, None);
         loop {
             let page = self.tiering.manifest.rows(key, range).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { break };
             range.from = last.base.next();
             for row in &page {
                 let pair = listing.pairs.get(&row.segment_id);
                 let listed = pair.is_some_and(|pair| pair.log.is_some() && pair.index.is_some());
-                if !listed && self.is_missing(row).await? {
-                    self.put_right(row).await?;
+                if listed {
+                    continue;
+                }
+                match self.is_missing(row).await? {
+                    true => self.put_right(row).await?,
+                    false => {
+                        left_out += 1;
+                        first.get_or_insert_with(|| self.tiering.object(row, ObjectPart::Log));
+                    }
                 }
             }
         }
+        if let Some(first) = first {
+            self.left_out(left_out, &first);
+        }
+        Ok(())
     }
 
     async fn is_missing(&self, row: &Segment) -> Result<bool, StoreError> {

@@ -148,6 +148,15 @@ impl Manifest {
         Ok(found)
     }
 
+    /// The last live row of a partition.
+    pub(crate) async fn last(
+        &self,
+        partition: &PartitionKey,
+    ) -> Result<Option<Segment>, ManifestError> {
+        let id = partition.id();
+        self.readers.read(move |conn| query::floor(conn, id, Offset::MAX)).await
+    }
+
     /// The first live row that starts after `offset`.
     pub(crate) async fn next_after(
         &self,

@@ -6,8 +6,8 @@
 //! A list can come back empty or short. As long as nothing was removed that does no harm: whoever
 //! counts from the first number meets the ones that are there. Before the first removal an anchor is
 //! written, number 0, which is never removed: a list without it, or with nothing beside it, is not
-//! believed. Numbers that are kept follow on each other, so that who read a list without the last
-//! ones meets the next one when it writes.
+//! believed. Numbers that are kept follow on each other, so that the ones which a list lacks at its
+//! end are found by name.
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -77,25 +77,31 @@ impl Numbered<'_> {
         let lies = match (anchored, numbers.first()) {
             (true, first) => first.is_none(),
             (false, Some(&FIRST)) => false,
-            (false, _) => self.is_anchored().await?,
+            (false, _) => self.is_there(ANCHOR).await?,
         };
         if lies {
             let (call, object) = (StoreCall::List, folder.to_string());
             let detail = "its list lacks objects that are there".into();
             return Err(StoreError::Unavailable { call, object, detail });
         }
+        // A list that lags lacks the newest ones: an old one would count in their place.
+        let mut next = numbers.last().map_or(FIRST, |last| last + 1);
+        while self.is_there(next).await? {
+            numbers.push(next);
+            next += 1;
+        }
         Ok(numbers)
     }
 
-    async fn is_anchored(&self) -> Result<bool, StoreError> {
-        match self.store.head(&self.name(ANCHOR)).await {
+    async fn is_there(&self, number: u64) -> Result<bool, StoreError> {
+        match self.store.head(&self.name(number)).await {
             Err(StoreError::NotFound { .. }) => Ok(false),
             found => found.map(|_| true),
         }
     }
 
     async fn anchor(&self) -> Result<(), StoreError> {
-        if self.is_anchored().await? {
+        if self.is_there(ANCHOR).await? {
             return Ok(());
         }
         let nonce: Nonce = *uuid::Uuid::new_v4().as_bytes();

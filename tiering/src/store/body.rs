@@ -12,13 +12,20 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore as _};
 use tokio::time::Instant;
 
+use super::calls::Attempt;
 use super::{Store, StoreCall, StoreError, WrongBytes};
 
 /// Bytes of a range that are on their way.
 pub(crate) struct Body<'s> {
+    attempt: Attempt<'s>,
+    pieces: Pieces<'s>,
+}
+
+/// What comes, and what is held of it.
+struct Pieces<'s> {
     store: &'s Store,
     object: &'s Path,
-    pieces: BoxStream<'static, object_store::Result<Bytes>>,
+    coming: BoxStream<'static, object_store::Result<Bytes>>,
     /// Received, not taken.
     held: Bytes,
     expected: u64,
@@ -41,25 +48,34 @@ impl Store {
         }
         self.counters.gets.bump();
         let options = GetOptions::new().with_range(Some(range));
-        let opened = self.inner.get_opts(object, options);
-        let pieces = self.within(StoreCall::Get, object, 0, opened).await?.into_stream();
-        let (held, received, first_at) = (Bytes::new(), 0, None);
-        Ok(Body { store: self, object, pieces, held, expected, received, first_at })
+        let get = self.inner.get_opts(object, options);
+        let (opened, attempt) = self.calls.open(StoreCall::Get, object, get).await?;
+        let pieces = Pieces {
+            store: self,
+            object,
+            coming: opened.into_stream(),
+            held: Bytes::new(),
+            expected,
+            received: 0,
+            first_at: None,
+        };
+        Ok(Body { attempt, pieces })
     }
 }
 
 impl Body<'_> {
     /// The next `len` bytes, within the time that so many may take.
     pub(crate) async fn take(&mut self, len: usize) -> Result<Bytes, StoreError> {
-        let (store, object) = (self.store, self.object);
-        store.calls.go_on(StoreCall::Get, object, len as u64, self.gather(len)).await
+        self.attempt.step(len as u64, self.pieces.gather(len)).await
     }
 
     /// When the first bytes came.
     pub(crate) fn first_at(&self) -> Option<Instant> {
-        self.first_at
+        self.pieces.first_at
     }
+}
 
+impl Pieces<'_> {
     async fn gather(&mut self, len: usize) -> Result<Bytes, StoreError> {
         self.hold().await?;
         // A store that answers from memory gives it all in one piece: no copy.
@@ -78,7 +94,7 @@ impl Body<'_> {
     /// Waits for the next piece, unless there is something left of the last one.
     async fn hold(&mut self) -> Result<(), StoreError> {
         while self.held.is_empty() {
-            let piece = match self.pieces.next().await {
+            let piece = match self.coming.next().await {
                 Some(Ok(piece)) => piece,
                 Some(Err(error)) => {
                     return Err(StoreError::from_client(StoreCall::Get, self.object, &error));

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::circuit::{Admitted, Circuit, StoreState};
 use super::{StoreCall, StoreError, StoreSettings};
+use crate::backoff::Dice;
 use crate::counters::Counters;
 
 /// Shared by a store and its uploads.
@@ -41,43 +42,32 @@ impl Calls {
         bytes: u64,
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, StoreError> {
-        let attempt = self.begin(call, object)?;
-        let work =
-            async { work.await.map_err(|error| StoreError::from_client(call, object, &error)) };
-        self.finish(attempt, call, object, bytes, work).await
+        let work = async { work.await.map_err(|e| StoreError::from_client(call, object, &e)) };
+        self.begin(call, object)?.step(bytes, work).await
     }
 
-    /// Goes on with a call that was answered: its body, `bytes` of it. Also while the store is left
-    /// alone, for this part of it works.
-    pub(super) async fn go_on<T>(
-        &self,
+    /// Begins a call whose answer has a body. That its head came is no answer yet: a store that
+    /// stalls in every body would look well for ever.
+    pub(super) async fn open<'a, T>(
+        &'a self,
         call: StoreCall,
-        object: &Path,
-        bytes: u64,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let attempt = Attempt { calls: self, admitted: Some(Admitted::before()) };
-        self.finish(attempt, call, object, bytes, work).await
+        object: &'a Path,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<(T, Attempt<'a>), StoreError> {
+        let mut attempt = self.begin(call, object)?;
+        let work = async { work.await.map_err(|e| StoreError::from_client(call, object, &e)) };
+        match attempt.in_time(0, work).await {
+            Ok(opened) => Ok((opened, attempt)),
+            Err(error) => {
+                attempt.end(Some(&error));
+                Err(error)
+            }
+        }
     }
 
-    async fn finish<T>(
-        &self,
-        mut attempt: Attempt<'_>,
-        call: StoreCall,
-        object: &Path,
-        bytes: u64,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let after = self.settings.deadline(bytes);
-        let late = |_| StoreError::TimedOut { call, object: object.to_string(), after };
-        let done = tokio::time::timeout(after, work).await.map_err(late).flatten();
-        attempt.end(done.as_ref().err());
-        done
-    }
-
-    fn begin(&self, call: StoreCall, object: &Path) -> Result<Attempt<'_>, StoreError> {
+    fn begin<'a>(&'a self, call: StoreCall, object: &'a Path) -> Result<Attempt<'a>, StoreError> {
         match self.circuit.lock().admit(Instant::now()) {
-            Ok(admitted) => Ok(Attempt { calls: self, admitted: Some(admitted) }),
+            Ok(admitted) => Ok(Attempt { calls: self, call, object, admitted: Some(admitted) }),
             Err(next_try) => {
                 self.counters.held_back.bump();
                 Err(StoreError::LeftAlone { call, object: object.to_string(), next_try })
@@ -96,9 +86,8 @@ impl Calls {
     }
 
     fn failed(&self, admitted: Admitted, error: &StoreError) {
-        let dice = uuid::Uuid::new_v4().as_fields().0;
         let told = || error.to_string();
-        if self.circuit.lock().failed(admitted, Instant::now(), dice, told) {
+        if self.circuit.lock().failed(admitted, Instant::now(), Dice::roll(), told) {
             self.counters.left_alone.bump();
             tracing::warn!(
                 store = %self.settings.url, %error,
@@ -108,15 +97,50 @@ impl Calls {
     }
 }
 
-/// A call under way. Dropped before its end, it leaves its turn to another.
-struct Attempt<'a> {
+/// A call under way, in one step or, with a body, in several. Dropped before the first of them came
+/// to something, it leaves its turn to another.
+pub(super) struct Attempt<'a> {
     calls: &'a Calls,
+    call: StoreCall,
+    object: &'a Path,
     admitted: Option<Admitted>,
 }
 
 impl Attempt<'_> {
+    /// Takes a step that moves `bytes`; what it came to is counted. Later steps are taken also while
+    /// the store is left alone, for this part of it works.
+    pub(super) async fn step<T>(
+        &mut self,
+        bytes: u64,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let done = self.in_time(bytes, work).await;
+        self.end(done.as_ref().err());
+        done
+    }
+
+    async fn in_time<T>(
+        &self,
+        bytes: u64,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let after = self.calls.settings.deadline(bytes);
+        let (call, object) = (self.call, self.object);
+        let late = |_| StoreError::TimedOut { call, object: object.to_string(), after };
+        let began = Instant::now();
+        let done = tokio::time::timeout(after, work).await.map_err(late).flatten();
+        if done.is_ok() && began.elapsed() > after / 2 {
+            self.calls.counters.slow.bump();
+            tracing::warn!(
+                %call, %object, took_s = began.elapsed().as_secs_f32(), may_s = after.as_secs_f32(),
+                "the object store is slow: a call took more than half of the time that it may take"
+            );
+        }
+        done
+    }
+
     fn end(&mut self, error: Option<&StoreError>) {
-        let Some(admitted) = self.admitted.take() else { return };
+        let admitted = self.admitted.take().unwrap_or_else(Admitted::before);
         let counters = &self.calls.counters;
         match error {
             Some(error @ StoreError::Unavailable { .. }) => {

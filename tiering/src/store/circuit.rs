@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::{Backoff, Dice};
+
 /// Failures in a row, without any answer between them, that open the circuit.
 const FAILURES: u32 = 5;
-/// The first pause.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// No pause is longer.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Between the trials while it is open.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
 /// A trial that takes longer lets another one go beside it: it may be a long upload.
 const TRIAL: Duration = Duration::from_secs(5);
 
@@ -46,7 +46,8 @@ pub enum StoreState {
 struct Open {
     opened: Instant,
     try_at: Instant,
-    pause: Duration,
+    /// Trials that failed, and the failures that opened it, which count as one.
+    failed_trials: u32,
     held_back: u64,
     error: String,
 }
@@ -58,7 +59,7 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
-    /// For what goes on with a call that was let through and answered.
+    /// For what goes on with a call that was answered before.
     pub(super) fn before() -> Self {
         Self { trial: false }
     }
@@ -87,7 +88,7 @@ impl Circuit {
             open.held_back += 1;
             return Err(open.try_at - now);
         }
-        open.try_at = now + open.pause.max(TRIAL);
+        open.try_at = now + PAUSES.whole(open.failed_trials).max(TRIAL);
         Ok(Admitted { trial: true })
     }
 
@@ -98,29 +99,28 @@ impl Circuit {
         Some(Closed { after: now - open.opened, held_back: open.held_back })
     }
 
-    /// The store failed. Whether this opened the circuit. `dice` spreads the trials of many: any
-    /// number will do.
+    /// The store failed. Whether this opened the circuit. The dice spread the trials of many.
     pub(super) fn failed(
         &mut self,
         admitted: Admitted,
         now: Instant,
-        dice: u32,
+        dice: Dice,
         error: impl FnOnce() -> String,
     ) -> bool {
         self.failures = self.failures.saturating_add(1);
         match &mut self.open {
             Some(open) if admitted.trial => {
-                open.pause = (open.pause * 2).min(PAUSE_MAX);
-                open.try_at = now + spread(open.pause, dice);
+                open.failed_trials = open.failed_trials.saturating_add(1);
+                open.try_at = now + PAUSES.spread(open.failed_trials, dice);
                 false
             }
             // Begun before the circuit opened: that it fails is no news.
             Some(_) => false,
             None if self.failures < FAILURES => false,
             None => {
-                let try_at = now + spread(PAUSE_MIN, dice);
-                let (pause, held_back, error) = (PAUSE_MIN, 0, error());
-                self.open = Some(Open { opened: now, try_at, pause, held_back, error });
+                let try_at = now + PAUSES.spread(1, dice);
+                let (failed_trials, held_back, error) = (1, 0, error());
+                self.open = Some(Open { opened: now, try_at, failed_trials, held_back, error });
                 true
             }
         }
@@ -146,12 +146,6 @@ impl Circuit {
             },
         }
     }
-}
-
-/// Between three quarters of the pause and all of it.
-fn spread(pause: Duration, dice: u32) -> Duration {
-    let quarter = pause / 4;
-    pause - quarter.mul_f64(f64::from(dice) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]
@@ -185,7 +179,7 @@ mod tests {
 
         fn fail(&mut self) -> bool {
             let admitted = self.admit().unwrap();
-            self.circuit.failed(admitted, self.now, 0, || "down".into())
+            self.circuit.failed(admitted, self.now, Dice::NOTHING, || "down".into())
         }
     }
 
@@ -225,7 +219,7 @@ mod tests {
         assert_eq!(other, Admitted { trial: true });
         let closed = life.circuit.answered(life.now).unwrap();
         assert_eq!(closed, Closed { after: SECOND + TRIAL, held_back: 1 });
-        assert!(!life.circuit.failed(slow, life.now, 0, || "late".into()));
+        assert!(!life.circuit.failed(slow, life.now, Dice::NOTHING, || "late".into()));
         assert_eq!(life.circuit.state(life.now), StoreState::Answering);
     }
 
@@ -244,10 +238,10 @@ mod tests {
         let early: Vec<_> = (0..20).map(|_| life.admit().unwrap()).collect();
         let told = early
             .into_iter()
-            .map(|admitted| life.circuit.failed(admitted, life.now, 0, String::new))
+            .map(|admitted| life.circuit.failed(admitted, life.now, Dice::ALL, String::new))
             .filter(|opened| *opened);
         assert_eq!(told.count(), 1);
-        assert_eq!(life.admit(), Err(SECOND));
+        assert_eq!(life.admit(), Err(SECOND * 3 / 4));
     }
 
     #[test]
@@ -255,12 +249,6 @@ mod tests {
         let mut life = Life::opened();
         assert!(life.circuit.answered(life.now).is_some());
         assert!(life.admit().is_ok());
-    }
-
-    #[test]
-    fn the_dice_take_at_most_a_quarter_of_a_pause() {
-        assert_eq!(spread(4 * SECOND, 0), 4 * SECOND);
-        assert_eq!(spread(4 * SECOND, u32::MAX), 3 * SECOND);
     }
 
     #[test]

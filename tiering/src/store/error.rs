@@ -288,10 +288,16 @@ fn http_status(text: &str) -> Option<u16> {
     after.get(..3)?.parse().ok()
 }
 
-/// The first line of an error, cut: enough for a log line.
+/// The first line of an error, cut: enough for a log line. The status is told in any case: it stands
+/// behind the address, which can be long.
 pub(crate) fn detail(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
-    text.lines().next().unwrap_or_default().chars().take(DETAIL_CHARS_MAX).collect()
+    let line = text.lines().next().unwrap_or_default();
+    let cut: String = line.chars().take(DETAIL_CHARS_MAX).collect();
+    match http_status(line) {
+        Some(status) if http_status(&cut).is_none() => format!("status code: {status}: {cut}"),
+        _ => cut,
+    }
 }
 
 #[cfg(test)]
@@ -339,6 +345,13 @@ mod tests {
         assert!(matches!(io(io::ErrorKind::StorageFull), StoreError::Unavailable { .. }));
         assert!(matches!(io(io::ErrorKind::PermissionDenied), StoreError::Denied { .. }));
         assert!(matches!(io(io::ErrorKind::ReadOnlyFilesystem), StoreError::Refused { .. }));
+    }
+
+    #[test]
+    fn a_status_is_told_also_behind_a_long_address() {
+        let address = "x".repeat(DETAIL_CHARS_MAX);
+        let told = sorted(&generic(&format!("PUT {address} - status code: 507 Full"))).to_string();
+        assert!(told.contains("status code: 507"), "{told}");
     }
 
     #[test]

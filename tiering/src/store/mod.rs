@@ -192,10 +192,14 @@ impl Store {
     /// [`StoreError::WrongBytes`] when it is larger, or its body shorter than the store says.
     pub async fn get_whole(&self, object: &Path, max: u64) -> Result<Bytes, StoreError> {
         self.counters.gets.bump();
-        let found = self.within(StoreCall::Get, object, 0, self.inner.get(object)).await?;
+        let get = self.inner.get(object);
+        let (found, mut attempt) = self.calls.open(StoreCall::Get, object, get).await?;
         let size = found.meta.size;
-        let body = async { if size > max { Ok(Bytes::new()) } else { found.bytes().await } };
-        let bytes = self.within(StoreCall::Get, object, size.min(max), body).await?;
+        let body = async {
+            let bytes = if size > max { Ok(Bytes::new()) } else { found.bytes().await };
+            bytes.map_err(|error| StoreError::from_client(StoreCall::Get, object, &error))
+        };
+        let bytes = attempt.step(size.min(max), body).await?;
         self.counters.fetched_bytes.add(bytes.len() as u64);
         self.check_length(object, size, &bytes)?;
         Ok(bytes)

@@ -74,6 +74,7 @@ pub enum StoreOpenError {
 }
 
 pub(super) async fn open(settings: StoreSettings) -> Result<Store, StoreOpenError> {
+    let settings = settings.with_times()?;
     let bad = |reason| StoreOpenError::Url { url: settings.url.clone(), reason };
     let url = Url::parse(&settings.url).map_err(|_| bad("it does not read as a URL"))?;
     match url.scheme() {
@@ -354,6 +355,20 @@ mod tests {
         let s3 = s3.with_option("access_key_id", "k").with_option("secret_access_key", "s");
         let told = refused(s3.with_option("checksum", "md5")).await;
         assert_eq!(told, "store option \"checksum\": use crc64nvme, sha256 or none");
+    }
+
+    #[tokio::test]
+    async fn times_are_read_as_people_write_them_and_a_wrong_one_is_named() {
+        let of = |time| StoreSettings::new("memory://").with_option("call_timeout", time);
+        let store = Store::open(of("2m").with_option("request_timeout", "90s")).await.unwrap();
+        let settings = store.calls.settings();
+        let times = [settings.call_timeout, settings.request_timeout];
+        assert_eq!(times, [120, 90].map(Duration::from_secs));
+        assert_eq!(settings.options.len(), 0, "no client library is told of them");
+        for wrong in ["", "0s", "soon", "-1s"] {
+            let told = refused(of(wrong)).await;
+            assert!(told.contains("\"call_timeout\"") && told.contains("such as 30s"), "{told}");
+        }
     }
 
     #[tokio::test]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::StoreOpenError;
+
 /// Which kind of store a URL names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StoreKind {
@@ -38,7 +40,8 @@ pub struct StoreSettings {
     /// `secret_access_key`, `session_token`, `virtual_hosted` (false), `checksum` (`crc64nvme`,
     /// `sha256` or `none`). For gs and az: the names of the client library (`service_account_key`,
     /// `access_key`, …) and `ambient_credentials` (false) to ask the cloud's metadata address. For
-    /// hdfs: Hadoop's own names.
+    /// hdfs: Hadoop's own names. For all: `call_timeout` and `request_timeout`, such as `30s`, which
+    /// take the place of the fields below.
     pub options: BTreeMap<String, String>,
     /// The longest time a call may take, all its retries included. Default 60 s.
     pub call_timeout: Duration,
@@ -76,6 +79,23 @@ impl StoreSettings {
     pub fn with_option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.insert(name.into(), value.into());
         self
+    }
+
+    /// Takes the options that tell of time out of the others.
+    pub(super) fn with_times(mut self) -> Result<Self, StoreOpenError> {
+        for (name, time) in [
+            ("call_timeout", &mut self.call_timeout),
+            ("request_timeout", &mut self.request_timeout),
+        ] {
+            let Some(text) = self.options.remove(name) else { continue };
+            let given = humantime::parse_duration(&text).ok().filter(|given| !given.is_zero());
+            let wrong = || StoreOpenError::Option {
+                name: name.into(),
+                reason: format!("{text:?} is not a time such as 30s"),
+            };
+            *time = given.ok_or_else(wrong)?;
+        }
+        Ok(self)
     }
 
     pub(crate) fn option(&self, name: &str) -> Option<&str> {

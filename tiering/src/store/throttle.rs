@@ -16,6 +16,7 @@ use object_store::client::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::backoff::Dice;
 use crate::counters::Counters;
 
 /// A server that asks for more is asked again after this.
@@ -55,9 +56,7 @@ impl Throttled {
     async fn wait(&self) {
         let not_before = *self.not_before.lock();
         let Some(until) = not_before.filter(|until| Instant::now() < *until) else { return };
-        let dice = uuid::Uuid::new_v4().as_fields().0;
-        let spread = SPREAD.mul_f64(f64::from(dice) / f64::from(u32::MAX));
-        tokio::time::sleep_until(until + spread).await;
+        tokio::time::sleep_until(until + Dice::roll().part_of(SPREAD)).await;
     }
 
     fn note(&self, answer: &HttpResponse) {
@@ -65,6 +64,14 @@ impl Throttled {
         self.counters.throttled.bump();
         let until = Instant::now() + wait.min(WAIT_MAX);
         let mut not_before = self.not_before.lock();
+        // Told once for all who are answered so while they wait.
+        if not_before.is_none_or(|known| known <= Instant::now()) {
+            tracing::warn!(
+                status = answer.status().as_u16(),
+                wait_s = wait.as_secs(),
+                "the object store is busy and asks for a pause, which it gets"
+            );
+        }
         *not_before = Some(not_before.map_or(until, |known| known.max(until)));
     }
 }

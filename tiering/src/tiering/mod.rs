@@ -15,13 +15,14 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 pub use open::OpenError;
+pub(crate) use open::check_failed;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::TieringConfig;
 use crate::counters::{CounterValues, Counters};
 use crate::ids::{Offset, SegmentId};
-use crate::key::{Layout, ObjectPart};
+use crate::key::{Layout, ObjectName, ObjectPart};
 use crate::manifest::{Bounds, Change, Manifest, ManifestError, RowRange, Totals};
 use crate::marker::{self, MarkerError};
 use crate::meta::MetaNumbers;
@@ -29,7 +30,7 @@ use crate::partition::PartitionKey;
 use crate::read::Reader;
 use crate::segment::Segment;
 use crate::steps::{Step, Stopped};
-use crate::store::{Store, StoreReport, StoreState};
+use crate::store::{Store, StoreError, StoreReport, StoreState};
 
 /// Sealed segments in an object store. Cheap to share behind an [`Arc`].
 pub struct Tiering {
@@ -44,6 +45,8 @@ pub struct Tiering {
     pub(crate) uploads: Semaphore,
     pub(crate) header_reads: Semaphore,
     pub(crate) in_flight: InFlight,
+    /// Held by the one collection that goes on.
+    pub(crate) collecting: tokio::sync::Mutex<()>,
     pub(crate) complete: AtomicBool,
     pub(crate) meta_numbers: MetaNumbers,
     report: StoreReport,
@@ -102,6 +105,30 @@ impl Tiering {
         offset: Offset,
     ) -> Result<Option<Segment>, ManifestError> {
         self.manifest.find(partition, offset).await
+    }
+
+    /// The last live segment of a partition: where its history in the store ends.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn last(&self, partition: &PartitionKey) -> Result<Option<Segment>, ManifestError> {
+        self.manifest.last(partition).await
+    }
+
+    /// Whether the store has an object of that name among a partition's: no list is believed.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn has_object(
+        &self,
+        partition: &PartitionKey,
+        name: &ObjectName,
+    ) -> Result<bool, StoreError> {
+        let folder = self.layout.partition(partition);
+        match self.store.head(&folder.join(name.to_string())).await {
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            found => found.map(|_| true),
+        }
     }
 
     /// The first live segment that starts after `offset`: the next one, and the way over a gap.
@@ -260,6 +287,11 @@ impl InFlight {
 
     pub(crate) fn has(&self, attempt: SegmentId) -> bool {
         self.0.lock().contains(&attempt)
+    }
+
+    /// The attempts of this moment.
+    pub(crate) fn now(&self) -> HashSet<SegmentId> {
+        self.0.lock().clone()
     }
 }
 

@@ -150,6 +150,7 @@ impl Tiering {
             uploads: Semaphore::new(config.uploads_max),
             header_reads: Semaphore::new(HEADERS_AT_ONCE),
             in_flight: InFlight::default(),
+            collecting: tokio::sync::Mutex::default(),
             complete: AtomicBool::new(complete),
             meta_numbers: MetaNumbers::default(),
             report,
@@ -232,7 +233,8 @@ async fn meet(
     Ok(complete)
 }
 
-fn check_failed(url: &str, store: &Store, error: CheckError) -> OpenError {
+/// Why a store cannot be used, in words that say what to do.
+pub(crate) fn check_failed(url: &str, store: &Store, error: CheckError) -> OpenError {
     let url = url.to_owned();
     match (error, store.bucket()) {
         (CheckError::Bucket(StoreError::NotFound { .. }), Some(bucket)) => {

@@ -1,6 +1,7 @@
 //! Each thing that can be wrong with a store is found by its own name, and nothing else is.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use icecore_tiering::{
@@ -55,7 +56,8 @@ impl CheckWatch for Watch {
 }
 
 async fn check(tiering: &Tiering, deep: bool, watch: &Watch) -> Result<(), CheckError> {
-    tiering.check(&CheckOptions { scope: Scope::All, deep, gaps: true }, watch).await
+    let min_age = Duration::ZERO;
+    tiering.check(&CheckOptions { scope: Scope::All, deep, gaps: true, min_age }, watch).await
 }
 
 async fn findings(tiering: &Tiering, deep: bool) -> Vec<FindingKind> {
@@ -150,6 +152,51 @@ async fn a_deep_check_reads_every_byte_once_and_not_what_is_known() {
     let watch = Watch { wrong_records: true, ..Watch::default() };
     check(&tiering, true, &watch).await.unwrap();
     assert_eq!(watch.found.into_inner(), [FindingKind::DamagedRecords; 2]);
+}
+
+/// Deletes everything while the first segment is looked at.
+struct Deletes(std::sync::Arc<Tiering>, Watch);
+
+impl CheckWatch for Deletes {
+    fn found(&self, finding: Finding) {
+        self.1.found(finding);
+    }
+
+    fn checked(&self, segment: &Segment, bytes: u64) {
+        self.1.checked(segment, bytes);
+    }
+
+    fn is_known(&self, _segment: SegmentId) -> bool {
+        let delete = async {
+            self.0.delete_topic("t", key("t", 0).topic_id).await.unwrap();
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(delete));
+        false
+    }
+
+    fn inspect(&self, segment: &Segment) -> Option<Box<dyn LogInspector>> {
+        self.1.inspect(segment)
+    }
+
+    fn partitions(&self, done: u64, of: u64) {
+        self.1.partitions(done, of);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_while_it_is_looked_at_is_no_finding() {
+    let fixture = Fixture::new("folder://");
+    let tiering = fixture.open().await;
+    for n in 0..3 {
+        let segment = fixture.make(&key("t", 0), n * 10, n * 10 + 9, 1_000).upload(&tiering).await;
+        tiering.local_gone(&segment).await.unwrap();
+    }
+    let watch = Deletes(std::sync::Arc::clone(&tiering), Watch::default());
+    let options =
+        CheckOptions { scope: Scope::All, deep: true, gaps: true, min_age: Duration::ZERO };
+    tiering.check(&options, &watch).await.unwrap();
+    assert_eq!(watch.1.found.into_inner(), []);
+    assert!(watch.1.checked.into_inner().is_empty(), "it was gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
-//! What every store must do for us, the same calls against each.
+//! What every store must do for us, the same calls against each: [`segment_tests!`] makes a test of
+//! each promise for one store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,9 @@ use icecore_tiering::{
 
 use crate::death::DieAt;
 use crate::fixture::{Fixture, bytes_of, key, read_log};
+
+/// What is left of a store when all topics are deleted.
+const ONLY_THE_MARKER: [&str; 1] = ["cluster-1/meta/marker.json"];
 
 /// The whole life of segments in one store. `fixture` must lead to the same store every time it
 /// is opened.
@@ -73,6 +77,7 @@ pub(crate) async fn a_store_keeps_serves_expires_rebuilds_and_forgets_segments(f
     assert_eq!(report.unfinished.names, [] as [&str; 0]);
     assert_eq!(report.unclaimed.names, [] as [&str; 0]);
     tiering.close().await;
+    assert_eq!(fixture.names().await, ONLY_THE_MARKER);
 }
 
 /// Uploads that died at each of their steps: readers never see a part of one, and one collection
@@ -104,6 +109,7 @@ pub(crate) async fn what_torn_uploads_left_is_collected(fixture: &mut Fixture) {
     assert_eq!(left, [0, 0, 0], "{again:?}");
     tiering.delete_topic("torn", partition.topic_id).await.unwrap();
     tiering.close().await;
+    assert_eq!(fixture.names().await, ONLY_THE_MARKER);
 }
 
 async fn look_up(tiering: &icecore_tiering::Tiering, live: &[Segment]) {
@@ -188,3 +194,30 @@ pub(crate) async fn a_store_keeps_snapshots_and_has_one_owner(fixture: &Fixture)
     drop(second);
     tiering.close().await;
 }
+
+/// One test for each promise about segments and snapshots, on a fixture that `$fixture` gives.
+macro_rules! segment_tests {
+    ($fixture:expr) => {
+        #[tokio::test(flavor = "multi_thread")]
+        async fn segments_are_kept_served_expired_rebuilt_and_forgotten() {
+            let fixture = $fixture;
+            $crate::conformance::a_store_keeps_serves_expires_rebuilds_and_forgets_segments(
+                &fixture,
+            )
+            .await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn what_torn_uploads_left_is_collected() {
+            let mut fixture = $fixture;
+            $crate::conformance::what_torn_uploads_left_is_collected(&mut fixture).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn snapshots_are_kept_and_the_store_has_one_owner() {
+            let fixture = $fixture;
+            $crate::conformance::a_store_keeps_snapshots_and_has_one_owner(&fixture).await;
+        }
+    };
+}
+pub(crate) use segment_tests;

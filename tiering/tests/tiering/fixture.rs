@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -12,6 +11,7 @@ use icecore_tiering::{
     StoreSettings, SystemClock, Tiering, TieringConfig, TopicId,
 };
 use object_store::ObjectStore;
+use object_store::path::Path;
 use tempfile::TempDir;
 
 /// A clock that starts at the machine's time and moves when told.
@@ -78,11 +78,32 @@ impl Fixture {
         let (config, clock) = (self.config.clone(), self.clock.clone());
         match &self.shared {
             None => Tiering::open(config, clock).await,
-            Some(store) => {
-                let store = Store::over(Arc::clone(store), config.store.clone());
-                Tiering::open_over(config, store, clock).await
-            }
+            Some(_) => Tiering::open_over(config, self.store().await, clock).await,
         }
+    }
+
+    /// The store alone.
+    pub(crate) async fn store(&self) -> Store {
+        let settings = self.config.store.clone();
+        match &self.shared {
+            None => Store::open(settings).await.unwrap(),
+            Some(store) => Store::over(Arc::clone(store), settings),
+        }
+    }
+
+    /// The names of all objects of this fixture, without what they all begin with.
+    pub(crate) async fn names(&self) -> Vec<String> {
+        let store = self.store().await;
+        let above = [store.url_prefix(), &self.config.prefix].join("/");
+        let above = above.trim_start_matches('/');
+        let (folder, mut names) = (Path::parse(above).unwrap(), Vec::new());
+        let list = store.list(&folder, |object| {
+            let name = object.location.as_ref().strip_prefix(above).unwrap();
+            names.push(name.trim_start_matches('/').to_owned());
+        });
+        list.await.unwrap();
+        names.sort();
+        names
     }
 
     /// A segment of `size` bytes whose content depends on its name alone.
@@ -170,7 +191,7 @@ pub(crate) async fn read_log(tiering: &Tiering, segment: &Segment) -> Vec<u8> {
 }
 
 /// All files under a folder, by their path below it.
-pub(crate) fn files_under(folder: &Path) -> Vec<String> {
+pub(crate) fn files_under(folder: &std::path::Path) -> Vec<String> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(at) = folders.pop() {

@@ -45,6 +45,7 @@ async fn changes_nothing(fault: Fault) {
     if let Ok(report) = tiering.collect_garbage(&collect_all()).await {
         assert_eq!((report.lost.len(), report.returned.len()), (0, 0), "{report:?}");
         assert_eq!((report.orphans.count, report.unclaimed.count), (0, 0), "{report:?}");
+        assert!(tiering.counters().unlisted > 0, "what the list left out is counted");
     }
     drop(tiering.reconcile(&Scope::All, &[]).await);
     assert_eq!(store.names().await, objects);
@@ -120,9 +121,7 @@ async fn what_a_short_list_hid_from_a_rebuild_is_kept_and_comes_back_with_the_ne
     let tiering = fixture.open().await;
     let made = four(&fixture, &tiering).await;
     let objects = store.names().await;
-    tiering.close().await;
-    drop(tiering);
-    remove_manifest(&fixture);
+    remove_manifest_of(tiering, &fixture).await;
     let tiering = fixture.open().await;
     store.order(Call::List, "/0", Fault::ShortBody, 1);
     tiering.reconcile(&Scope::All, &[]).await.unwrap();
@@ -136,6 +135,39 @@ async fn what_a_short_list_hid_from_a_rebuild_is_kept_and_comes_back_with_the_ne
     for (made, row) in made.iter().zip(&rows) {
         assert!(read_log(&tiering, row).await == made.log);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_with_a_hole_is_made_once_more_before_a_rebuild_believes_it() {
+    let store = BadStore::new();
+    let fixture = store.fixture();
+    let tiering = fixture.open().await;
+    let first = fixture.make(&key("t", 0), 0, 9, 1_000);
+    first.upload(&tiering).await;
+    let third = fixture.make(&key("t", 0), 20, 29, 1_000);
+    third.upload(&tiering).await;
+    store.remember().await;
+    let second = fixture.make(&key("t", 0), 10, 19, 1_000);
+    second.upload(&tiering).await;
+    remove_manifest_of(tiering, &fixture).await;
+    let tiering = fixture.open().await;
+    store.order(Call::List, "/0", Fault::Stale, 1);
+    let report = tiering.reconcile(&Scope::All, &[]).await.unwrap();
+    assert_eq!((store.unmet(), report.live, report.gaps.count), (0, 3, 0));
+
+    // What no list shows is told.
+    store.order(Call::List, "/0", Fault::Stale, 2);
+    remove_manifest_of(tiering, &fixture).await;
+    let tiering = fixture.open().await;
+    let report = tiering.reconcile(&Scope::All, &[]).await.unwrap();
+    assert_eq!((store.unmet(), report.live, report.gaps.count), (0, 2, 1));
+    assert!(report.gaps.names[0].ends_with(": 10 to 19"), "{:?}", report.gaps);
+}
+
+async fn remove_manifest_of(tiering: std::sync::Arc<Tiering>, fixture: &Fixture) {
+    tiering.close().await;
+    drop(tiering);
+    remove_manifest(fixture);
 }
 
 #[tokio::test(flavor = "multi_thread")]

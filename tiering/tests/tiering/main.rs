@@ -42,39 +42,20 @@ use std::sync::Arc;
 use fixture::Fixture;
 use icecore_tiering::{OpenError, Store, StoreSettings, Tiering};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_folder_keeps_serves_expires_rebuilds_and_forgets_segments() {
-    let fixture = Fixture::new("folder://");
-    conformance::a_store_keeps_serves_expires_rebuilds_and_forgets_segments(&fixture).await;
-    let left = fixture::files_under(&fixture.folder.path().join("store"));
-    assert_eq!(left, ["a/prefix/cluster-1/meta/marker.json"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_folder_collects_what_torn_uploads_left() {
-    let mut fixture = Fixture::new("folder://");
-    conformance::what_torn_uploads_left_is_collected(&mut fixture).await;
-    let left = fixture::files_under(&fixture.folder.path().join("store"));
-    assert_eq!(left, ["a/prefix/cluster-1/meta/marker.json"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn memory_keeps_serves_expires_rebuilds_and_forgets_segments() {
-    let fixture = bad_store::BadStore::new().fixture();
-    conformance::a_store_keeps_serves_expires_rebuilds_and_forgets_segments(&fixture).await;
-}
-
 #[cfg(test)]
-mod calls_of_memory {
-    use super::{Store, StoreSettings, calls};
+mod memory {
+    use super::{Fixture, Store, StoreSettings, calls, conformance};
     use crate::place::Place;
 
     calls::store_calls!(Place::new(Store::open(StoreSettings::new("memory://")).await.unwrap()));
+    conformance::segment_tests!(Fixture::over(std::sync::Arc::new(
+        object_store::memory::InMemory::new()
+    )));
 }
 
 #[cfg(test)]
-mod calls_of_a_folder {
-    use super::{Store, StoreSettings, calls};
+mod folder {
+    use super::{Fixture, Store, StoreSettings, calls, conformance};
     use crate::place::Place;
 
     /// The folder outlives the test that writes into it, and is removed with the next build's.
@@ -83,14 +64,7 @@ mod calls_of_a_folder {
     }
 
     calls::store_calls!(Place::new(Store::open(folder()).await.unwrap()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_folder_and_memory_keep_snapshots_and_have_one_owner() {
-    let folder = Fixture::new("folder://");
-    conformance::a_store_keeps_snapshots_and_has_one_owner(&folder).await;
-    let memory = bad_store::BadStore::new().fixture();
-    conformance::a_store_keeps_snapshots_and_has_one_owner(&memory).await;
+    conformance::segment_tests!(Fixture::new("folder://"));
 }
 
 #[tokio::test]

@@ -175,6 +175,24 @@ async fn calls_without_an_answer_are_outlived() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn bodies_that_stall_open_the_circuit_and_are_outlived() {
+    let mut scene = Scene::set().await;
+    // One after another, each begun well: that an answer began proves nothing.
+    scene.store.order(Call::Get, ".log", Fault::Stall, 8);
+    scene.store.order(Call::Get, ".index", Fault::Stall, 2);
+    let old = scene.old.log.clone();
+    scene.read(0, &old).await;
+    assert_eq!(scene.store.unmet(), 0, "every stall was met before a byte was given");
+    let counters = scene.tiering.counters();
+    assert_eq!((counters.timeouts, counters.left_alone), (10, 1), "{counters:?}");
+    assert!(counters.held_back > 0, "{counters:?}");
+    let told = |words| scene.errors.iter().any(|error| error.contains(words));
+    assert!(told("within 7 s") && told("left alone for now"), "{:?}", scene.errors);
+    scene.live().await;
+    scene.ends_well().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_full_is_outlived() {
     let faults =
         [Call::Put, Call::Part, Call::Complete].map(|call| (call, "", Fault::OutOfSpace, 3));
@@ -240,6 +258,8 @@ async fn latency_delays_and_fails_nothing() {
     assert!(began.elapsed() >= Duration::from_secs(36), "{:?}", began.elapsed());
     scene.ends_well().await;
     assert_eq!(scene.errors, [] as [&str; 0]);
+    // All but the parts and their completion, which have more time.
+    assert!(scene.tiering.counters().slow >= 4, "{:?}", scene.tiering.counters());
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,5 +274,6 @@ async fn narrow_pipes_delay_and_fail_nothing() {
         assert!(began.elapsed() >= Duration::from_secs(10), "{:?}", began.elapsed());
         scene.ends_well().await;
         assert_eq!(scene.errors, [] as [&str; 0]);
+        assert!(scene.tiering.counters().slow > 0, "{:?}", scene.tiering.counters());
     }
 }

@@ -112,7 +112,7 @@ async fn that_there_is_no_snapshot_is_only_said_of_the_right_store() {
     store.order(Call::Get, "/meta/things/", Fault::Unavailable, 1);
     assert!(matches!(tiering.newest_meta(THINGS).await, Err(MetaError::Store(_))));
     // A body that was cut is asked for again by nobody: it is damaged, and told.
-    store.order(Call::Get, "/meta/things/", Fault::ShortBody, 1);
+    store.order(Call::Get, "/meta/things/00000000000000000001", Fault::ShortBody, 1);
     let found = tiering.newest_meta(THINGS).await.unwrap();
     assert!(found.newest.is_none() && found.damaged.len() == 1);
 }
@@ -132,4 +132,17 @@ async fn no_snapshot_is_written_behind_a_newer_one_when_a_list_is_empty() {
     assert!(tiering.put_meta(THINGS, "new".into()).await.is_err(), "it would not count");
     assert_eq!(tiering.put_meta(THINGS, "new".into()).await.unwrap(), 10);
     assert_eq!(newest(&tiering).await, Some((10, "new".into())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_snapshot_counts_also_when_a_list_lags_behind_it() {
+    let store = BadStore::new();
+    let tiering = store.fixture().open().await;
+    for faulty in [Fault::Stale, Fault::Empty] {
+        store.remember().await;
+        let number = tiering.put_meta(THINGS, "new".into()).await.unwrap();
+        store.order(Call::List, "/meta/things", faulty, 1);
+        assert_eq!(newest(&tiering).await, Some((number, "new".into())), "{faulty:?}");
+        assert_eq!(store.unmet(), 0);
+    }
 }

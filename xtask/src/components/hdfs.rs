@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Components, free_ports, maven};
+use super::{Components, maven};
 use crate::groups::Group;
 
 const READY: Duration = Duration::from_secs(180);
 /// NameNode, three of the DataNode, the NameNode's HTTP.
-const PORTS: u16 = 5;
+pub(super) const PORTS: u16 = 5;
 
 pub(super) fn install(components: &Components) -> Result<()> {
     maven::install(components, "hdfs", include_str!("hdfs/pom.xml"))
@@ -19,18 +19,20 @@ pub(super) fn install(components: &Components) -> Result<()> {
 /// A running one, empty at its start.
 pub(crate) struct Hdfs {
     port: u16,
-    _group: Group,
+    group: Group,
 }
 
 impl Hdfs {
-    pub(crate) fn start(components: &Components) -> Result<Self> {
-        let port = free_ports(PORTS)?;
+    pub(crate) fn start(components: &Components, port: u16) -> Result<Self> {
         let folder = components.folder().join("hdfs");
         let (state, log) = (components.folder().join("hdfs-state"), components.log("hdfs"));
         super::remove(&state)?;
         let source = folder.join("MiniDfs.java");
         std::fs::write(&source, include_str!("hdfs/MiniDfs.java"))?;
+        // Its web server unpacks itself there, and does not clear it up.
+        let scratch = components.fresh("hdfs-tmp")?;
         let mut command = Command::new("java");
+        command.arg(format!("-Djava.io.tmpdir={}", scratch.display()));
         command.args(["-Xmx512m", "-cp", &maven::class_path(&folder)]).arg(&source);
         command.arg(&state).arg(port.to_string());
         let mut group = Group::start_logged("HDFS", &mut command, &log)?;
@@ -39,10 +41,14 @@ impl Hdfs {
                 .is_ok_and(|text| text.lines().any(|line| line.starts_with("ready hdfs://")))
         };
         group.wait_until(READY, ready).with_context(|| format!("see {}", log.display()))?;
-        Ok(Self { port, _group: group })
+        Ok(Self { port, group })
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("hdfs://127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.group.id()
     }
 }

@@ -4,14 +4,12 @@
 //! newer cbor2, pyOpenSSL and cryptography lack what this release calls. What fails then says only
 //! "No component plugins found", so readiness asks for S3 itself, not for an answer.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Components, free_ports, virtual_environment};
+use super::{Components, probe, virtual_environment};
 use crate::groups::Group;
 
 const PACKAGES: &[&str] = &[
@@ -30,15 +28,12 @@ pub(super) fn install(components: &Components) -> Result<()> {
 /// A running one; it forgets its objects when it ends.
 pub(crate) struct LocalStack {
     port: u16,
-    _group: Group,
+    group: Group,
 }
 
 impl LocalStack {
-    pub(crate) fn start(components: &Components) -> Result<Self> {
-        let port = free_ports(1)?;
-        let state = components.folder().join("localstack-state");
-        super::remove(&state)?;
-        std::fs::create_dir_all(&state)?;
+    pub(crate) fn start(components: &Components, port: u16) -> Result<Self> {
+        let state = components.fresh("localstack-state")?;
         let mut command = Command::new(components.folder().join("localstack/bin/python"));
         command
             .args(["-m", "localstack.runtime.main"])
@@ -53,27 +48,22 @@ impl LocalStack {
         let log = components.log("localstack");
         let mut group = Group::start_logged("LocalStack", &mut command, &log)?;
         group
-            .wait_until(READY, || health(port).is_ok_and(|health| serves_s3(&health)))
+            .wait_until(READY, || {
+                probe::get(port, "/_localstack/health").is_ok_and(|health| serves_s3(&health))
+            })
             .with_context(|| format!("see {}", log.display()))?;
-        Ok(Self { port, _group: group })
+        Ok(Self { port, group })
     }
 
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
+
+    pub(super) fn id(&self) -> u32 {
+        self.group.id()
+    }
 }
 
 fn serves_s3(health: &str) -> bool {
     ["running", "available"].iter().any(|state| health.contains(&format!("\"s3\": \"{state}\"")))
-}
-
-fn health(port: u16) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let request =
-        "GET /_localstack/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.take(1 << 20).read_to_string(&mut answer)?;
-    Ok(answer)
 }

@@ -3,12 +3,19 @@
 //! A component is there when its stamp holds exactly the recipe that this source asks for; the
 //! stamp is written last, so an install that was cut off is done again from nothing.
 
+mod azurite;
+mod bad_s3;
 mod clients;
+mod fake_gcs;
+mod golang;
 mod hdfs;
 mod librdkafka;
 mod localstack;
 mod maven;
+mod probe;
+mod stores;
 mod tools;
+mod versitygw;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -17,11 +24,18 @@ use std::thread;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-pub(crate) use hdfs::Hdfs;
+use azurite::Azurite;
+use bad_s3::BadS3;
+use fake_gcs::FakeGcs;
+use hdfs::Hdfs;
 pub(crate) use librdkafka::performance_tool;
 pub(crate) use localstack::LocalStack;
+pub(crate) use stores::Stores;
+use versitygw::Versitygw;
 
 use crate::groups::Group;
+
+type Installer = fn(&Components) -> Result<()>;
 
 /// Where everything lies.
 #[derive(Clone)]
@@ -30,20 +44,44 @@ pub(crate) struct Components {
 }
 
 impl Components {
-    /// Installs what the end-to-end tests need, and HDFS when `hdfs` says so, side by side.
-    pub(crate) fn install(hdfs: bool) -> Result<Self> {
+    /// Installs what all tests need: real clients and every store.
+    pub(crate) fn install() -> Result<Self> {
+        let mut all = Self::CLIENTS.to_vec();
+        all.extend(Self::STORES);
+        Self::install_all(&all)
+    }
+
+    /// Installs what the end-to-end tests need: real clients, and LocalStack.
+    pub(crate) fn install_for_end_to_end() -> Result<Self> {
+        let mut all = Self::CLIENTS.to_vec();
+        all.push(localstack::install);
+        Self::install_all(&all)
+    }
+
+    /// Installs every store.
+    pub(crate) fn install_stores() -> Result<Self> {
+        Self::install_all(&Self::STORES)
+    }
+
+    const CLIENTS: [Installer; 2] = [clients::install_python, clients::install_kafka];
+    /// The slowest first.
+    const STORES: [Installer; 5] = [
+        fake_gcs::install,
+        versitygw::install,
+        localstack::install,
+        azurite::install,
+        hdfs::install,
+    ];
+
+    /// Side by side.
+    fn install_all(installers: &[Installer]) -> Result<Self> {
         tools::require()?;
         let components = Self { folder: crate::root()?.join("target/components") };
         std::fs::create_dir_all(components.logs())?;
-        let mut installers: Vec<fn(&Components) -> Result<()>> =
-            vec![localstack::install, clients::install_python, clients::install_kafka];
-        if hdfs {
-            installers.push(hdfs::install);
-        }
         let place = &components;
         thread::scope(|scope| {
             let running: Vec<_> =
-                installers.into_iter().map(|install| scope.spawn(move || install(place))).collect();
+                installers.iter().map(|install| scope.spawn(move || install(place))).collect();
             running.into_iter().try_for_each(|installer| {
                 installer.join().map_err(|_| anyhow!("an installer panicked"))?
             })
@@ -73,6 +111,14 @@ impl Components {
 
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.logs().join(format!("{name}.log"))
+    }
+
+    /// An empty folder for what a component writes while it runs.
+    fn fresh(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(name);
+        remove(&folder)?;
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
     }
 
     /// Runs `install` in an empty folder `name`, unless `recipe` was installed there before.

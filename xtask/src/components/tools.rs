@@ -10,6 +10,9 @@ const TOOLS: &[(&[&str], &[&str])] = &[
     (&["java", "-version"], &["openjdk-17-jdk-headless"]),
     (&["javac", "-version"], &["openjdk-17-jdk-headless"]),
     (&["mvn", "--version"], &["maven"]),
+    (&["go", "version"], &["golang-go"]),
+    (&["node", "--version"], &["nodejs"]),
+    (&["npm", "--version"], &["npm"]),
     (&["kcat", "-V"], &["kcat"]),
     (&["strace", "-V"], &["strace"]),
 ];

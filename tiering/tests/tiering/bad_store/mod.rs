@@ -137,6 +137,13 @@ fn io_error(kind: io::ErrorKind) -> Error {
     Error::Generic { store: "bad", source: Box::new(io::Error::from(kind)) }
 }
 
+/// A few bytes of a body, and no end.
+fn stalled(bytes: &Bytes) -> impl futures::Stream<Item = Result<Bytes>> + use<> {
+    const BEFORE_IT_STALLS: usize = 100;
+    let first = bytes.slice(..bytes.len().min(BEFORE_IT_STALLS));
+    stream::once(async move { Ok(first) }).chain(stream::pending())
+}
+
 /// The pieces of a body that is cut, short or wrong.
 fn spoiled(fault: Fault, bytes: &Bytes) -> Vec<Result<Bytes>> {
     let half = bytes.slice(..bytes.len() / 2);
@@ -215,6 +222,7 @@ impl ObjectStore for BadStore {
             (got.meta.clone(), got.range.clone(), got.attributes.clone());
         let bytes = got.bytes().await?;
         let body = match (fault, self.pipe()) {
+            (Some(Fault::Stall), _) => stalled(&bytes).boxed(),
             (Some(fault), _) => stream::iter(spoiled(fault, &bytes)).boxed(),
             (None, Some(pipe)) => Pipe::body(pipe, bytes),
             (None, None) => stream::once(async move { Ok(bytes) }).boxed(),

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Hang,
     /// A success whose connection is cut after half of the bytes, or of the names.
     Cut,
+    /// A success whose body stops after a few bytes, and neither goes on nor ends.
+    Stall,
     /// A success with half of the bytes, or of the names.
     ShortBody,
     /// A success with one byte changed.

@@ -1,33 +1,19 @@
-//! `icecore tier`.
+//! `icecore tier status`.
 
 use std::time::Duration;
 
 use anyhow::bail;
-use clap::{Parser, Subcommand};
 
-use super::output::{self, OutputArgs};
-use super::status;
-use super::table::{Align, Table};
+use crate::cli::output::{self, OutputArgs};
+use crate::cli::status;
+use crate::cli::table::{Align, Table};
 use crate::http::{PartitionStatus, TierStatus};
-
-/// `icecore tier ...`.
-#[derive(Debug, Parser)]
-pub(super) struct Args {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Debug, Subcommand)]
-enum Action {
-    /// Show how much of each partition is on the local disk, in the object store, and waiting.
-    Status(StatusArgs),
-}
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "LOCAL is on the broker's disk, the active segment included; REMOTE is in \
     the object store, also what is on the disk as well; WAITING is sealed and not yet in the \
     store, for as long as LAG says. Each as bytes in so many segments.")]
-struct StatusArgs {
+pub(super) struct Args {
     /// One topic. Default: all of them
     topic: Option<String>,
     /// The HTTP address of a broker (serve --http).
@@ -38,7 +24,7 @@ struct StatusArgs {
 }
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
-    let Action::Status(StatusArgs { topic, http, output }) = &args.action;
+    let Args { topic, http, output } = args;
     let mut partitions = status::partitions(http).await?;
     if let Some(topic) = topic {
         partitions.retain(|partition| partition.topic == *topic);
@@ -50,7 +36,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Where the partitions' bytes lie, a row each.
-pub(super) fn table(partitions: &[PartitionStatus]) -> Table {
+pub(in crate::cli) fn table(partitions: &[PartitionStatus]) -> Table {
     let mut table = Table::new(&[
         ("TOPIC", Align::Left),
         ("PARTITION", Align::Right),

@@ -1,0 +1,105 @@
+//! Jobs of a broker that runs: one at a time, beside everything else.
+//!
+//! Invariant: at most one job goes on. The last one is remembered until the next begins, so that
+//! whoever asked for it learns how it ended.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{JobPlace, run};
+use crate::http::{JobEnd, JobProgress, JobRefused, JobRequest, JobState, JobStatus};
+
+/// Begins jobs and knows the last one.
+pub(in crate::app) struct Jobs {
+    place: Arc<JobPlace>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    last: Mutex<Option<Arc<Job>>>,
+}
+
+struct Job {
+    id: String,
+    request: JobRequest,
+    cancel: CancellationToken,
+    progress: Mutex<JobProgress>,
+    end: Mutex<Option<JobEnd>>,
+}
+
+impl Jobs {
+    /// None yet. Those that go on at `stop` are broken off.
+    pub(in crate::app) fn new(
+        place: JobPlace,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Self {
+        let (tasks, stop) = (tasks.clone(), stop.clone());
+        Self { place: Arc::new(place), tasks, stop, last: Mutex::new(None) }
+    }
+
+    pub(in crate::app) fn begin(&self, request: JobRequest) -> Result<JobStatus, JobRefused> {
+        let mut last = self.last.lock();
+        if let Some(job) = last.as_ref().filter(|job| job.end.lock().is_none()) {
+            return Err(JobRefused::Busy(job.id.clone()));
+        }
+        tracing::info!(?request, "a job on the object store begins");
+        let job = Arc::new(Job {
+            id: uuid::Uuid::new_v4().simple().to_string(),
+            request,
+            cancel: self.stop.child_token(),
+            progress: Mutex::default(),
+            end: Mutex::new(None),
+        });
+        *last = Some(Arc::clone(&job));
+        let status = job.status();
+        self.tasks.spawn(job.run(Arc::clone(&self.place)));
+        Ok(status)
+    }
+
+    pub(in crate::app) fn job(&self, id: &str) -> Option<JobStatus> {
+        self.known(id).map(|job| job.status())
+    }
+
+    pub(in crate::app) fn cancel(&self, id: &str) -> Option<JobStatus> {
+        let job = self.known(id)?;
+        job.cancel.cancel();
+        Some(job.status())
+    }
+
+    fn known(&self, id: &str) -> Option<Arc<Job>> {
+        self.last.lock().as_ref().filter(|job| job.id == id).cloned()
+    }
+}
+
+impl Job {
+    async fn run(self: Arc<Self>, place: Arc<JobPlace>) {
+        let told = |progress| *self.progress.lock() = progress;
+        let end = tokio::select! {
+            end = run(&place, &self.request, &told) => end,
+            () = self.cancel.cancelled() => {
+                JobEnd { error: Some("it was broken off".to_owned()), result: None }
+            }
+        };
+        match &end.error {
+            None => tracing::info!(request = ?self.request, "the job on the object store is done"),
+            Some(error) => {
+                tracing::warn!(request = ?self.request, error, "a job on the object store ended");
+            }
+        }
+        *self.end.lock() = Some(end);
+    }
+
+    fn status(&self) -> JobStatus {
+        let end = self.end.lock().clone();
+        let state = if end.is_some() { JobState::Ended } else { JobState::Running };
+        JobStatus {
+            id: self.id.clone(),
+            request: self.request.clone(),
+            state,
+            progress: *self.progress.lock(),
+            end: end.unwrap_or_default(),
+        }
+    }
+}

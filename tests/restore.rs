@@ -1,0 +1,596 @@
+//! A broker whose disk is wiped comes back from its store.
+
+#[cfg(test)]
+mod client;
+
+#[cfg(test)]
+mod restore {
+    use std::borrow::Cow;
+    use std::path::{Path, PathBuf};
+    use std::time::{Duration, Instant};
+
+    use bytes::Bytes;
+    use icecore::app::{
+        Bound, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, RestoreWatch,
+        Unwatched, restore as restore_from,
+    };
+    use icecore::config::{BrokerConfig, Places, Sources};
+    use icecore::record::{BatchBuilder, Codec, NewRecord, Records as BatchRecords};
+    use icecore::wire::Records;
+    use icecore::wire::messages::create_topics::{
+        CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+    };
+    use icecore::wire::messages::delete_records::{
+        DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+    };
+    use icecore::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+    use icecore::wire::messages::describe_configs::{
+        DescribeConfigsRequest, DescribeConfigsResource,
+    };
+    use icecore::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+    use icecore::wire::messages::find_coordinator::FindCoordinatorRequest;
+    use icecore::wire::messages::list_offsets::{
+        ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+    };
+    use icecore::wire::messages::metadata::{MetadataRequest, MetadataResponse};
+    use icecore::wire::messages::offset_commit::{
+        OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    };
+    use icecore::wire::messages::offset_fetch::{
+        OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+    };
+    use icecore::wire::messages::produce::{
+        PartitionProduceData, ProduceRequest, TopicProduceData,
+    };
+
+    use icecore_tiering::TakeOver;
+
+    use super::client::{Broker, Client};
+
+    /// No test waits longer for what must happen.
+    const SOON: Duration = Duration::from_secs(60);
+    const OFTEN: [(&str, &str); 4] = [
+        ("log.retention.check.interval.ms", "50"),
+        ("remote.log.manager.task.interval.ms", "50"),
+        ("tiering.meta.upload.interval.ms", "100"),
+        ("offsets.topic.num.partitions", "3"),
+    ];
+    const TIERED: [(&str, &str); 3] =
+        [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
+    const EARLIEST: i64 = -2;
+    const LATEST: i64 = -1;
+    /// The last offset in the remote tier (KIP-1005).
+    const LATEST_TIERED: i64 = -5;
+    const RECORD_BYTES: usize = 1000;
+
+    async fn create(client: &mut Client, name: &str, settings: &[(&str, &str)]) {
+        let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
+            name: Cow::Owned((*name).to_owned()),
+            value: Some(Cow::Owned((*value).to_owned())),
+        };
+        let topic = CreatableTopic {
+            name: name.to_owned().into(),
+            num_partitions: 2,
+            replication_factor: 1,
+            configs: settings.iter().map(config).collect(),
+            ..Default::default()
+        };
+        let request =
+            CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+        assert_eq!(client.ask(7, &request).await.topics[0].error_code, 0);
+    }
+
+    async fn delete(client: &mut Client, name: &'static str) {
+        let state = DeleteTopicState { name: Some(name.into()), ..Default::default() };
+        let request =
+            DeleteTopicsRequest { topics: vec![state], timeout_ms: 10_000, ..Default::default() };
+        assert_eq!(client.ask(6, &request).await.responses[0].error_code, 0);
+    }
+
+    /// What the record at `offset` holds.
+    fn value(offset: i64) -> Vec<u8> {
+        let mut value = offset.to_be_bytes().to_vec();
+        value.resize(RECORD_BYTES, offset.to_be_bytes()[7]);
+        value
+    }
+
+    /// Appends the records of `offsets` to partition 0 in batches of 50.
+    async fn produce(client: &mut Client, topic: &'static str, offsets: std::ops::Range<i64>) {
+        for first in offsets.clone().step_by(50) {
+            let mut builder = BatchBuilder::new(Codec::None);
+            for offset in first..(first + 50).min(offsets.end) {
+                let value = value(offset);
+                builder.push(&NewRecord {
+                    timestamp_ms: offset,
+                    value: Some(&value),
+                    ..Default::default()
+                });
+            }
+            let batch = builder.build().expect("batch");
+            let data = PartitionProduceData { index: 0, records: Some(batch.bytes()) };
+            let topic = TopicProduceData {
+                name: topic.into(),
+                partition_data: vec![data],
+                ..Default::default()
+            };
+            let request = ProduceRequest {
+                acks: -1,
+                timeout_ms: 10_000,
+                topic_data: vec![topic],
+                ..Default::default()
+            };
+            let answer = client.ask(9, &request).await;
+            let answer = &answer.responses[0].partition_responses[0];
+            assert_eq!((answer.error_code, answer.base_offset), (0, first));
+        }
+    }
+
+    async fn list_offset(client: &mut Client, topic: &'static str, timestamp: i64) -> i64 {
+        let partition = ListOffsetsPartition { timestamp, ..Default::default() };
+        let topic = ListOffsetsTopic { name: topic.into(), partitions: vec![partition] };
+        let request = ListOffsetsRequest { topics: vec![topic], ..Default::default() };
+        let answer = client.ask(9, &request).await;
+        let answer = &answer.topics[0].partitions[0];
+        assert_eq!(answer.error_code, 0);
+        answer.offset
+    }
+
+    /// Waits until the remote tier has more than `wanted`, and returns the last offset there.
+    async fn tiered(client: &mut Client, topic: &'static str, wanted: i64) -> i64 {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let last = list_offset(client, topic, LATEST_TIERED).await;
+            if last >= wanted {
+                return last;
+            }
+            assert!(Instant::now() < deadline, "{topic} is uploaded up to {wanted}, not {last}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn fetch(client: &mut Client, topic: &'static str, from: i64) -> Vec<(i64, Bytes)> {
+        let partition = FetchPartition {
+            fetch_offset: from,
+            partition_max_bytes: 1 << 20,
+            ..Default::default()
+        };
+        let topic =
+            FetchTopic { topic: topic.into(), partitions: vec![partition], ..Default::default() };
+        let request = FetchRequest {
+            max_wait_ms: 1000,
+            min_bytes: 1,
+            max_bytes: 1 << 24,
+            session_epoch: -1,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        let answer = client.ask(11, &request).await;
+        let answer = &answer.responses[0].partitions[0];
+        assert_eq!(answer.error_code, 0, "offset {from} is readable");
+        let Records::Inline(records) = &answer.records else { return Vec::new() };
+        let (mut rest, mut found) = (Bytes::copy_from_slice(records), Vec::new());
+        while let Ok(batch) = BatchRecords::of_batch(&rest, 1 << 24) {
+            found.extend(
+                batch
+                    .map(|record| record.expect("record"))
+                    .map(|record| (record.offset.get(), record.value.expect("value"))),
+            );
+            let len = i32::from_be_bytes(rest[8..12].try_into().expect("length"));
+            rest = rest.slice(12 + usize::try_from(len).expect("length")..);
+        }
+        found
+    }
+
+    /// Reads `offsets` and compares every record.
+    async fn replay(client: &mut Client, topic: &'static str, offsets: std::ops::Range<i64>) {
+        let (mut next, deadline) = (offsets.start, Instant::now() + SOON);
+        while next < offsets.end {
+            assert!(Instant::now() < deadline, "the replay comes to its end; it is at {next}");
+            for (offset, found) in fetch(client, topic, next).await {
+                if offset >= next {
+                    assert_eq!(offset, next, "no gap and no repetition");
+                    assert_eq!(found, value(offset));
+                    next += 1;
+                }
+            }
+        }
+    }
+
+    async fn delete_records(client: &mut Client, topic: &'static str, below: i64) {
+        let partition = DeleteRecordsPartition { offset: below, ..Default::default() };
+        let topic = DeleteRecordsTopic { name: topic.into(), partitions: vec![partition] };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 10_000 };
+        assert_eq!(client.ask(2, &request).await.topics[0].partitions[0].error_code, 0);
+    }
+
+    /// A client whose broker has read its groups back.
+    async fn client(broker: &Broker) -> Client {
+        let mut client = Client::connect(broker.address).await;
+        let keys = vec![Cow::Borrowed("g")];
+        let find = FindCoordinatorRequest { coordinator_keys: keys, ..Default::default() };
+        assert_eq!(client.ask(4, &find).await.coordinators[0].error_code, 0);
+        client
+    }
+
+    async fn commit(client: &mut Client, group: &str, topic: &str, offset: i64) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let partition = OffsetCommitRequestPartition {
+                partition_index: 0,
+                committed_offset: offset,
+                committed_metadata: Some(format!("words of {group}").into()),
+                ..Default::default()
+            };
+            let topic = OffsetCommitRequestTopic {
+                name: topic.to_owned().into(),
+                partitions: vec![partition],
+                ..Default::default()
+            };
+            let request = OffsetCommitRequest {
+                group_id: group.to_owned().into(),
+                generation_id_or_member_epoch: -1,
+                topics: vec![topic],
+                ..Default::default()
+            };
+            let answer = client.ask(8, &request).await;
+            match answer.topics[0].partitions[0].error_code {
+                0 => return,
+                // The groups are being read back.
+                14 => assert!(Instant::now() < deadline, "the groups are read back"),
+                other => panic!("commit: {other}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn committed(client: &mut Client, group: &str, topic: &str) -> (i64, String) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let topic = OffsetFetchRequestTopics {
+                name: topic.to_owned().into(),
+                partition_indexes: vec![0],
+                ..Default::default()
+            };
+            let group = OffsetFetchRequestGroup {
+                group_id: group.to_owned().into(),
+                topics: Some(vec![topic]),
+                ..Default::default()
+            };
+            let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+            let answer = client.ask(8, &request).await;
+            match answer.groups[0].error_code {
+                0 => {
+                    let partition = &answer.groups[0].topics[0].partitions[0];
+                    let words = partition.metadata.as_deref().unwrap_or_default().to_owned();
+                    return (partition.committed_offset, words);
+                }
+                14 => assert!(Instant::now() < deadline, "the groups are read back"),
+                other => panic!("fetch of offsets: {other}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn metadata(client: &mut Client) -> MetadataResponse<'static> {
+        client.ask(12, &MetadataRequest { topics: None, ..Default::default() }).await
+    }
+
+    /// Names, ids and partitions of all topics.
+    fn topics(metadata: &MetadataResponse<'_>) -> Vec<(String, String, usize)> {
+        let of = |topic: &icecore::wire::messages::metadata::MetadataResponseTopic<'_>| {
+            let name = topic.name.as_deref().unwrap_or_default().to_owned();
+            (name, topic.topic_id.to_string(), topic.partitions.len())
+        };
+        metadata.topics.iter().map(of).collect()
+    }
+
+    fn epoch(metadata: &MetadataResponse<'_>, topic: &str) -> i32 {
+        let found = metadata.topics.iter().find(|found| found.name.as_deref() == Some(topic));
+        found.expect("the topic").partitions[0].leader_epoch
+    }
+
+    /// The settings that were given for a topic.
+    async fn settings(client: &mut Client, topic: &'static str) -> Vec<(String, String)> {
+        let resource = DescribeConfigsResource {
+            resource_type: 2,
+            resource_name: topic.into(),
+            configuration_keys: None,
+        };
+        let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
+        let answer = client.ask(4, &request).await;
+        let given = answer.results[0].configs.iter().filter(|config| config.config_source == 1);
+        let mut given: Vec<_> = given
+            .map(|config| {
+                (config.name.to_string(), config.value.as_deref().unwrap_or_default().to_owned())
+            })
+            .collect();
+        given.sort();
+        given
+    }
+
+    /// Removes all but the store.
+    fn wipe(data_dir: &Path) {
+        for entry in std::fs::read_dir(data_dir).expect("data directory") {
+            let path = entry.expect("entry").path();
+            match path.is_dir() {
+                _ if path.ends_with("store") => {}
+                true => std::fs::remove_dir_all(path).expect("a folder goes"),
+                false => std::fs::remove_file(path).expect("a file goes"),
+            }
+        }
+    }
+
+    fn config(data_dir: &Path) -> BrokerConfig {
+        let any_port = || Some("127.0.0.1:0".to_owned());
+        let places = Places {
+            data_dir: Some(data_dir.to_owned()),
+            listen: any_port(),
+            http: any_port(),
+            ..Places::default()
+        };
+        let config = BrokerConfig::load(&Sources { file: None, places, settings: Vec::new() });
+        config.expect("good settings")
+    }
+
+    /// The broker that had the disk ended in order: nobody is waited for.
+    const WHEN_FREE: RestoreOptions =
+        RestoreOptions { cluster_id: None, take_over: TakeOver::WhenFree };
+
+    async fn restore(data_dir: &Path) -> RestoreReport {
+        restore_from(&config(data_dir), &WHEN_FREE, &Unwatched).await.expect("restored")
+    }
+
+    /// Ends the restore at a step.
+    struct DieAt(RestoreStep);
+
+    impl RestoreWatch for DieAt {
+        fn reached(&self, step: RestoreStep) -> bool {
+            step != self.0
+        }
+
+        fn progress(&self, _progress: RestoreProgress) {}
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_wiped_disk_comes_back_with_topics_records_groups_and_log_starts() {
+        let dir = tempfile::tempdir().expect("dir");
+        let broker = Broker::start(dir.path(), &OFTEN).await;
+        let mut client = client(&broker).await;
+        create(&mut client, "ice", &TIERED).await;
+        create(&mut client, "kept", &[("retention.bytes", "123456"), ("segment.ms", "4000")]).await;
+        create(&mut client, "gone", &TIERED).await;
+        produce(&mut client, "ice", 0..4_000).await;
+        produce(&mut client, "gone", 0..2_000).await;
+        // A segment holds a thousand of them; the last one is never uploaded.
+        let last = tiered(&mut client, "ice", 2_999).await;
+        let end = list_offset(&mut client, "ice", LATEST).await;
+        assert_eq!((last, end), (2_999, 4_000));
+        delete_records(&mut client, "ice", 123).await;
+        delete(&mut client, "gone").await;
+        commit(&mut client, "inside", "ice", 1_000).await;
+        commit(&mut client, "beyond", "ice", end).await;
+        commit(&mut client, "empty", "kept", 0).await;
+        let before = metadata(&mut client).await;
+        let settings_before = settings(&mut client, "kept").await;
+        broker.end().await;
+
+        wipe(dir.path());
+        let report = restore(dir.path()).await;
+        assert_eq!((report.committed_offsets, report.cut_offsets), (3, 1), "{report:?}");
+        assert!(report.damaged.is_empty() && report.left.is_empty(), "{report:?}");
+        let told: Vec<_> = report.topics.iter().map(|topic| topic.name.as_str()).collect();
+        assert_eq!(told, ["__consumer_offsets", "ice", "kept"]);
+
+        let broker = Broker::start(dir.path(), &OFTEN).await;
+        let mut client = client_of(&broker).await;
+        let after = metadata(&mut client).await;
+        assert_eq!(topics(&after), topics(&before));
+        assert_eq!(after.cluster_id, before.cluster_id);
+        assert!(epoch(&after, "ice") > epoch(&before, "ice") + 1, "above all that ever were");
+        assert_eq!(settings(&mut client, "kept").await, settings_before);
+        assert_eq!(list_offset(&mut client, "ice", EARLIEST).await, 123);
+        assert_eq!(list_offset(&mut client, "ice", LATEST).await, last + 1);
+        replay(&mut client, "ice", 123..last + 1).await;
+        assert_eq!(
+            committed(&mut client, "inside", "ice").await,
+            (1_000, "words of inside".into())
+        );
+        let cut = (last + 1, "words of beyond".to_owned());
+        assert_eq!(committed(&mut client, "beyond", "ice").await, cut);
+        assert_eq!(committed(&mut client, "empty", "kept").await.0, 0);
+
+        // Life goes on, and a second loss is survived as the first one was.
+        produce(&mut client, "ice", last + 1..last + 3_001).await;
+        let last = tiered(&mut client, "ice", last + 2_000).await;
+        broker.end().await;
+        wipe(dir.path());
+        restore(dir.path()).await;
+        let broker = Broker::start(dir.path(), &OFTEN).await;
+        let mut client = client_of(&broker).await;
+        replay(&mut client, "ice", 123..last + 1).await;
+        assert_eq!(committed(&mut client, "inside", "ice").await.0, 1_000);
+        broker.end().await;
+    }
+
+    async fn client_of(broker: &Broker) -> Client {
+        Client::connect(broker.address).await
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_restore_that_dies_at_any_step_is_made_again() {
+        let dir = tempfile::tempdir().expect("dir");
+        let broker = Broker::start(dir.path(), &OFTEN).await;
+        let mut client = client(&broker).await;
+        create(&mut client, "ice", &TIERED).await;
+        produce(&mut client, "ice", 0..3_000).await;
+        let last = tiered(&mut client, "ice", 1_000).await;
+        commit(&mut client, "g", "ice", 700).await;
+        broker.end().await;
+        wipe(dir.path());
+        let config = config(dir.path());
+        for step in RestoreStep::ALL {
+            let died = restore_from(&config, &WHEN_FREE, &DieAt(step)).await;
+            assert!(died.is_err(), "{step:?}");
+            let bound = Bound::bind(config.clone()).await.expect("free ports");
+            let refused = bound.run(tokio_util::sync::CancellationToken::new()).await;
+            let refused = refused.expect_err("no broker starts on it").to_string();
+            assert!(refused.contains("was broken off"), "{step:?}: {refused}");
+        }
+        // A broker that restores by itself makes it again by itself.
+        let died = restore_from(&config, &WHEN_FREE, &DieAt(RestoreStep::MetadataWritten)).await;
+        assert!(died.is_err());
+        let by_itself = [&OFTEN[..], &[("tiering.on.empty.disk", "restore")]].concat();
+        let broker = Broker::start(dir.path(), &by_itself).await;
+        replay(&mut client_of(&broker).await, "ice", 0..last + 1).await;
+        broker.end().await;
+        wipe(dir.path());
+
+        let report = restore(dir.path()).await;
+        assert_eq!(report.committed_offsets, 1);
+        let again =
+            restore_from(&config, &WHEN_FREE, &Unwatched).await.expect_err("it is full now");
+        assert!(again.to_string().contains("is not empty"), "{again}");
+        let broker = Broker::start(dir.path(), &OFTEN).await;
+        let mut client = client_of(&broker).await;
+        assert!(list_offset(&mut client, "ice", LATEST).await > last);
+        replay(&mut client, "ice", 0..last + 1).await;
+        assert_eq!(committed(&mut client, "g", "ice").await.0, 700);
+        broker.end().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_bound_on_the_upload_lag_is_the_bound_of_what_a_lost_disk_loses() {
+        let dir = tempfile::tempdir().expect("dir");
+        let broker = Broker::start(dir.path(), &OFTEN).await;
+        let mut client = client_of(&broker).await;
+        create(&mut client, "ice", &[("tiering.max.upload.lag.ms", "300"), ("retention.ms", "-1")])
+            .await;
+        // Far too little for a segment, and no time-out of its own.
+        produce(&mut client, "ice", 0..20).await;
+        assert_eq!(tiered(&mut client, "ice", 19).await, 19, "all of it, by the bound alone");
+        produce(&mut client, "ice", 20..30).await;
+        assert_eq!(tiered(&mut client, "ice", 29).await, 29);
+        broker.end().await;
+        wipe(dir.path());
+        restore(dir.path()).await;
+        let broker = Broker::start(dir.path(), &OFTEN).await;
+        let mut client = client_of(&broker).await;
+        assert_eq!(list_offset(&mut client, "ice", LATEST).await, 30);
+        replay(&mut client, "ice", 0..30).await;
+        broker.end().await;
+    }
+
+    /// The start of a broker that is refused.
+    async fn refused(config: BrokerConfig) -> String {
+        let bound = Bound::bind(config).await.expect("free ports");
+        let ended = bound.run(tokio_util::sync::CancellationToken::new()).await;
+        ended.expect_err("it does not start").to_string()
+    }
+
+    fn config_over(data_dir: &Path, store: &Path, settings: &[(&str, &str)]) -> BrokerConfig {
+        let any_port = || Some("127.0.0.1:0".to_owned());
+        let places = Places {
+            data_dir: Some(data_dir.to_owned()),
+            listen: any_port(),
+            http: any_port(),
+            store: Some(format!("file://{}", store.display())),
+            ..Places::default()
+        };
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let settings = settings.iter().map(owned).collect();
+        BrokerConfig::load(&Sources { file: None, places, settings }).expect("good settings")
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_empty_disk_takes_nothing_over_unless_it_is_told_to() {
+        let (dir, other) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let store = dir.path().join("store");
+        let broker = Broker::start(dir.path(), &OFTEN).await;
+        let mut client = client(&broker).await;
+        create(&mut client, "ice", &TIERED).await;
+        produce(&mut client, "ice", 0..2_000).await;
+        let last = tiered(&mut client, "ice", 999).await;
+        let cluster = metadata(&mut client).await.cluster_id.expect("an id").into_owned();
+
+        // By mistake, beside a living broker.
+        let told = refused(config_over(other.path(), &store, &[])).await;
+        assert!(told.contains(&format!("holds cluster {cluster}")), "{told}");
+        assert!(told.contains("tiering.on.empty.disk=restore"), "{told}");
+        assert!(!other.path().join("metadata.db").exists(), "nothing was begun");
+        let options = RestoreOptions { cluster_id: Some("x".into()), take_over: TakeOver::Now };
+        let config = config_over(other.path(), &store, &[]);
+        let missing = restore_from(&config, &options, &Unwatched).await.expect_err("no cluster x");
+        assert!(missing.to_string().contains(&cluster), "{missing}");
+        replay(&mut client, "ice", 0..last + 1).await;
+        broker.end().await;
+
+        let broker = Broker::over(config_over(
+            other.path(),
+            &store,
+            &[("tiering.on.empty.disk", "restore")],
+        ))
+        .await;
+        let mut client = Client::connect(broker.address).await;
+        replay(&mut client, "ice", 0..last + 1).await;
+        assert_eq!(metadata(&mut client).await.cluster_id.as_deref(), Some(cluster.as_str()));
+        broker.end().await;
+
+        // The disk that was not lost after all is behind, and says so.
+        let told = refused(config_over(dir.path(), &store, &[])).await;
+        assert!(told.contains("belongs to another broker"), "{told}");
+        let third = tempfile::tempdir().expect("dir");
+        let beside = config_over(third.path(), &store, &[("tiering.on.empty.disk", "new")]);
+        let broker = Broker::over(beside).await;
+        let mut client = Client::connect(broker.address).await;
+        assert_ne!(metadata(&mut client).await.cluster_id.as_deref(), Some(cluster.as_str()));
+        broker.end().await;
+    }
+
+    /// The folder of a topic's first partition in the store below the data directory.
+    fn partition_in_store(data_dir: &Path, topic: &str) -> PathBuf {
+        let entries = |folder: &Path| std::fs::read_dir(folder).expect("a folder");
+        let cluster = entries(&data_dir.join("store")).next().expect("one").expect("entry").path();
+        let topics = entries(&cluster.join("topics")).map(|entry| entry.expect("entry").path());
+        let named = |path: &PathBuf| path.to_string_lossy().contains(&format!("/{topic}."));
+        topics.into_iter().find(named).expect("the topic").join("0")
+    }
+
+    /// Gives a folder back once the lists were made.
+    struct Appears(PathBuf, PathBuf);
+
+    impl RestoreWatch for Appears {
+        fn reached(&self, step: RestoreStep) -> bool {
+            if step == RestoreStep::ManifestRebuilt {
+                std::fs::rename(&self.0, &self.1).expect("it is back");
+            }
+            true
+        }
+
+        fn progress(&self, _progress: RestoreProgress) {}
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_list_that_hides_what_was_uploaded_restores_nothing() {
+        let dir = tempfile::tempdir().expect("dir");
+        let broker = Broker::start(dir.path(), &OFTEN).await;
+        let mut client = client(&broker).await;
+        create(&mut client, "ice", &TIERED).await;
+        produce(&mut client, "ice", 0..3_000).await;
+        let last = tiered(&mut client, "ice", 1_000).await;
+        broker.end().await;
+        wipe(dir.path());
+        let (shown, hidden) = (partition_in_store(dir.path(), "ice"), dir.path().join("store-0"));
+        std::fs::rename(&shown, &hidden).expect("hidden");
+        let away = dir.path().join("elsewhere");
+        let elsewhere = config_over(&away, &dir.path().join("store"), &[]);
+        let refused = restore_from(&elsewhere, &WHEN_FREE, &Appears(hidden, shown)).await;
+        let refused = refused.expect_err("the log would give its offsets away twice").to_string();
+        assert!(refused.contains("lists lack objects that are there"), "{refused}");
+
+        restore_from(&elsewhere, &WHEN_FREE, &Unwatched).await.expect("now they show all");
+        let broker = Broker::over(elsewhere).await;
+        let mut client = client_of(&broker).await;
+        replay(&mut client, "ice", 0..last + 1).await;
+        broker.end().await;
+    }
+}
