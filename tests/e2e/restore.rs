@@ -19,7 +19,7 @@ fn a_killed_broker_whose_disk_is_lost_comes_back_from_its_bucket_with_all_that_w
     let mut broker = Broker::start(&place, Some(&bucket), &often);
     let config = [
         ("segment.bytes", "1048576"),
-        ("local.retention.bytes", "1"),
+        ("local.retention.bytes", "0"),
         ("retention.ms", "-1"),
         ("tiering.max.upload.lag.ms", "1000"),
     ];
