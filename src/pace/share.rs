@@ -7,7 +7,8 @@
 //!   else, and never cut since calm   -> twice the share
 //!   else                             -> share + 4 MiB/s, or an eighth more if that is more
 //!   share twice of what they move    -> it binds nobody: no bound any more
-//!   too few requests to tell         -> nobody is there to be slowed down: no bound
+//!   too few requests to tell, or none for two seconds
+//!                                    -> nobody is there to be slowed down: no bound
 //! what calm allows: calm * (1 + slowdown), but at least 250 µs and twice its mean deviation more
 //! ```
 //! So the share falls fast and rises slowly, as TCP's window does, and begins as cautiously: a replay
@@ -42,6 +43,9 @@ const CUT: (f64, f64) = (0.3, 0.7);
 const STRETCH_MIN: Duration = Duration::from_millis(900);
 /// And at most: with too few requests until then there is nobody to be slowed down.
 const STRETCH_MAX: Duration = Duration::from_secs(10);
+/// How long without a single request says that nobody is there. A request that a replay holds up is
+/// long through by then.
+const SILENCE: Duration = Duration::from_secs(2);
 /// With fewer times the 99th percentile says nothing.
 const TIMES_MIN: u64 = 200;
 /// Less than this above calm is not worth a replay's time, in seconds.
@@ -128,7 +132,10 @@ impl Stretch {
 
     fn is_over(&self) -> bool {
         let can_tell = self.p99s().iter().any(Option::is_some);
-        self.lasted >= STRETCH_MAX || (self.lasted >= STRETCH_MIN && can_tell)
+        let is_silent = self.took.iter().all(|window| window.count() == 0);
+        self.lasted >= STRETCH_MAX
+            || (self.lasted >= STRETCH_MIN && can_tell)
+            || (self.lasted >= SILENCE && is_silent)
     }
 }
 
@@ -386,8 +393,8 @@ mod tests {
         machine.run(60);
         assert!(machine.bound.is_some_and(|bound| bound < 40 * MB));
         machine.produces = 0;
-        machine.run(80);
-        assert_eq!(machine.bound, None);
+        machine.run(3);
+        assert_eq!(machine.bound, None, "after three seconds");
     }
 
     #[test]
