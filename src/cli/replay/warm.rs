@@ -9,6 +9,7 @@ use anyhow::bail;
 use clap::Parser;
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, Sender};
 use tokio::task::JoinSet;
 
 use super::RangeArgs;
@@ -38,7 +39,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let mut progress = Progress::new("warmed", remote);
     progress.update(0, String::new);
     let turns = Arc::new(Semaphore::new(args.range.parallel as usize));
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (told, mut heard) = mpsc::channel(args.range.parallel as usize);
     let mut lanes = JoinSet::new();
     for one in plan.partitions.iter().filter(|one| one.remote.bytes > 0) {
         let ask = WarmAsk {
@@ -51,11 +52,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
         let (http, told, turns) = (args.http.clone(), told.clone(), turns.clone());
         lanes.spawn(async move {
             let _turn = turns.acquire_owned().await?;
-            let tell = |bytes| {
-                // Nobody hears it when another partition has failed already.
-                let _ = told.send(bytes);
-            };
-            warm(&http, ask, tell).await
+            warm(&http, ask, &told).await
         });
     }
     drop(told);
@@ -92,10 +89,10 @@ fn check(plan: &ReplayPlan, remote: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn warm(http: &HttpArgs, mut ask: WarmAsk, told: impl Fn(u64) + Send) -> anyhow::Result<()> {
+async fn warm(http: &HttpArgs, mut ask: WarmAsk, told: &Sender<u64>) -> anyhow::Result<()> {
     loop {
         let warmed = http.warm(&ask).await?;
-        told(warmed.bytes);
+        told.send(warmed.bytes).await?;
         let Some(next) = warmed.next_offset else { return Ok(()) };
         (ask.from_offset, ask.position) = (next, warmed.next_position);
     }
