@@ -7,7 +7,8 @@ use icecore_tiering::{FindClustersError, FoundCluster, TakeOver, find_cluster, f
 
 use super::observe::Observer;
 use super::restore::{self, RestoreOptions, RestoreProgress, RestoreStep, RestoreWatch};
-use super::start::{STORE_RETRY, StartError, store_settings};
+use super::start::{StartError, store_settings};
+use super::store_wait::until_reachable;
 use crate::config::{BrokerConfig, EmptyDisk};
 
 /// Decides what a disk without a broker's data is to be: nothing is done when a new cluster begins,
@@ -44,27 +45,22 @@ async fn clusters(
     observer: &Observer,
 ) -> Result<Vec<FoundCluster>, StartError> {
     let prefix = config.tiering_prefix();
-    loop {
-        observer.starting("looking for clusters in the object store");
+    observer.starting("looking for clusters in the object store");
+    let ask = || async {
         let store = store_settings(config);
-        let found = match wanted {
+        match wanted {
             Some(id) => find_cluster(store, &prefix, id).await.map(|one| one.into_iter().collect()),
             None => find_clusters(store, &prefix).await,
-        };
-        match found {
-            Ok(clusters) => return Ok(clusters),
-            Err(error) if error.may_pass() => {
-                tracing::error!(%error, "waiting for the object store");
-                observer.starting(&error.to_string());
-                tokio::time::sleep(STORE_RETRY).await;
-            }
-            Err(FindClustersError::Open(error)) => return Err(error.into()),
-            Err(source) => {
-                let url = config.store().url.clone();
-                return Err(StartError::Clusters { url, source: Box::new(source) });
-            }
         }
-    }
+    };
+    let found = until_reachable(observer, FindClustersError::may_pass, ask).await;
+    found.map_err(|error| match error {
+        FindClustersError::Open(error) => error.into(),
+        source => {
+            let url = config.store().url.clone();
+            StartError::Clusters { url, source: Box::new(source) }
+        }
+    })
 }
 
 async fn restore_from(config: &BrokerConfig, observer: &Observer) -> Result<(), StartError> {

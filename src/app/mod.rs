@@ -17,6 +17,7 @@ mod restore;
 mod sampling;
 mod start;
 mod store_threads;
+mod store_wait;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::observe::Observer;
-use super::start::{STORE_RETRY, StartError};
+use super::start::StartError;
+use super::store_wait::until_reachable;
 
 /// How long the last record may hold up an orderly end.
 const RELEASE: Duration = Duration::from_secs(5);
@@ -34,17 +35,9 @@ pub(super) async fn own(
     identity: OwnerIdentity,
     observer: &Observer,
 ) -> Result<Ownership, StartError> {
-    loop {
-        match tiering.own(identity.clone(), TakeOver::Never, &|_, _| ()).await {
-            Ok(ownership) => return Ok(ownership),
-            Err(error) if may_pass(&error) => {
-                tracing::error!(%error, "waiting for the object store");
-                observer.starting(&error.to_string());
-                tokio::time::sleep(STORE_RETRY).await;
-            }
-            Err(source) => return Err(StartError::Owner { source }),
-        }
-    }
+    let ask = || tiering.own(identity.clone(), TakeOver::Never, &|_, _| ());
+    let owned = until_reachable(observer, may_pass, ask).await;
+    owned.map_err(|source| StartError::Owner { source })
 }
 
 fn may_pass(error: &OwnerError) -> bool {

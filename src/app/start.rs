@@ -18,6 +18,7 @@ use super::meta::{MetaUpload, MetaUploadParts};
 use super::observe::Observer;
 use super::owner::OwnerTask;
 use super::store_threads::StoreThreads;
+use super::store_wait::until_reachable;
 use super::{empty_disk, owner, restore};
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image, put_in_force};
@@ -30,8 +31,6 @@ use crate::model::BrokerId;
 use crate::pace::Paces;
 use crate::replica::{HostError, Replicas, ReplicasOptions, Upkeep, UpkeepIntervals};
 
-/// How long to wait before an unreachable store is asked again.
-pub(super) const STORE_RETRY: Duration = Duration::from_secs(2);
 /// How long to wait before the rest of a deleted topic is removed again.
 const ERASE_RETRY: Duration = Duration::from_secs(5);
 /// Threads that write, at most.
@@ -292,17 +291,9 @@ async fn tiering(
         return Ok(None);
     }
     observer.starting("opening the object store");
-    let tiering = loop {
-        match Tiering::open(wanted.clone(), Arc::new(SystemClock)).await {
-            Ok(tiering) => break tiering,
-            Err(error @ OpenError::Unreachable { .. }) => {
-                tracing::error!(%error, "waiting for the object store");
-                observer.starting(&error.to_string());
-                tokio::time::sleep(STORE_RETRY).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    };
+    let is_away = |error: &OpenError| matches!(error, OpenError::Unreachable { .. });
+    let open = || Tiering::open(wanted.clone(), Arc::new(SystemClock));
+    let tiering = until_reachable(observer, is_away, open).await?;
     if tiering.needs_reconcile() {
         observer.starting("rebuilding the manifest from the object store");
         // The logs are not open yet: what lies on the disk as well is found again by its offsets.
@@ -401,7 +392,7 @@ pub(super) fn jobs(
         partitions_of: Box::new(partitions_of),
         min_age: config.tiering_gc_min_age(),
     };
-    Some(Jobs::new(place, tasks, stop))
+    Some(Jobs::new(place, tasks, &started.store_threads.handle(), stop))
 }
 
 /// Removes what topics left that were deleted before this start.

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use icecore_tiering::SegmentId;
 
-/// Segments are on the disk after so many.
+/// So many segments at a time are handed to the system.
 const FLUSH_EVERY: usize = 32;
 /// One that was last written to longer ago is begun anew.
 const COUNTS_FOR: Duration = Duration::from_secs(24 * 3600);

@@ -1,4 +1,5 @@
-//! Jobs of a broker that runs: one at a time, beside everything else.
+//! Jobs of a broker that runs: one at a time, beside everything else, on the threads that move bytes
+//! to and from the store. They read checkpoints and sum up whole objects, for which no client waits.
 //!
 //! Invariant: at most one job goes on. The last one is remembered until the next begins, so that
 //! whoever asked for it learns how it ended.
@@ -6,6 +7,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +18,7 @@ use crate::http::{JobEnd, JobProgress, JobRefused, JobRequest, JobState, JobStat
 pub(in crate::app) struct Jobs {
     place: Arc<JobPlace>,
     tasks: TaskTracker,
+    threads: Handle,
     stop: CancellationToken,
     last: Mutex<Option<Arc<Job>>>,
 }
@@ -29,14 +32,15 @@ struct Job {
 }
 
 impl Jobs {
-    /// None yet. Those that go on at `stop` are broken off.
+    /// None yet. They run on `threads`; those that go on at `stop` are broken off.
     pub(in crate::app) fn new(
         place: JobPlace,
         tasks: &TaskTracker,
+        threads: &Handle,
         stop: &CancellationToken,
     ) -> Self {
-        let (tasks, stop) = (tasks.clone(), stop.clone());
-        Self { place: Arc::new(place), tasks, stop, last: Mutex::new(None) }
+        let (tasks, threads, stop) = (tasks.clone(), threads.clone(), stop.clone());
+        Self { place: Arc::new(place), tasks, threads, stop, last: Mutex::new(None) }
     }
 
     pub(in crate::app) fn begin(&self, request: JobRequest) -> Result<JobStatus, JobRefused> {
@@ -54,7 +58,7 @@ impl Jobs {
         });
         *last = Some(Arc::clone(&job));
         let status = job.status();
-        self.tasks.spawn(job.run(Arc::clone(&self.place)));
+        self.tasks.spawn_on(job.run(Arc::clone(&self.place)), &self.threads);
         Ok(status)
     }
 

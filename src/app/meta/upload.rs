@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use icecore_tiering::{
-    ManifestError, MetaError, MetaKind, ObjectName, ObjectPart, PartitionKey, Tiering,
+    Backoff, Dice, ManifestError, MetaError, MetaKind, ObjectName, ObjectPart, PartitionKey,
+    Tiering,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,9 +29,8 @@ use crate::wire::ErrorCode;
 
 /// How often it is looked whether a topic changed. That is a comparison of two pointers.
 const TICK: Duration = Duration::from_secs(1);
-/// The pause after a failure, at first and at most.
-const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(60);
+/// The pauses after failures.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 /// How long the last upload may hold up an orderly end.
 const LAST_UPLOAD: Duration = Duration::from_secs(8);
 
@@ -150,8 +150,8 @@ impl MetaUpload {
     }
 
     fn failed(&mut self, error: &UploadError) {
-        let pause = RETRY_MIN.saturating_mul(1 << self.failures.min(6)).min(RETRY_MAX);
-        self.not_before = Instant::now() + pause;
+        // The one that is told of now counts.
+        self.not_before = Instant::now() + BACKOFF.spread(self.failures + 1, Dice::roll());
         if matches!(error, UploadError::Groups(_)) {
             // They are being read back: not the store's doing.
             tracing::debug!(%error, "metadata waits for the groups");
