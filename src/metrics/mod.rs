@@ -21,7 +21,6 @@
 //! | `icecore_network_{received,sent}_bytes_total`, `icecore_sendfile_bytes_total`, `icecore_file_copied_bytes_total` | | |
 //! | `icecore_cold_reads_total`, `icecore_cold_read_bytes_total`, `icecore_cold_read_seconds`, `icecore_cold_reads_waiting` | | |
 //! | `icecore_request_memory_bytes`, `icecore_request_memory_waits_total` | | |
-//! | `icecore_store_requests_total`, `icecore_store_errors_total` | `operation` | |
 //! | `icecore_cache_{hits,misses,fills,evictions,wrong_chunks}_total`, `icecore_cache_bytes` | | |
 //! | `icecore_replay_gets_total` | `object` | |
 //! | `icecore_replay_fetched_bytes_total`, `icecore_replay_readers` | | |
@@ -46,7 +45,7 @@ use prometheus_client::registry::{Metric, Registry};
 pub use replays::{ReaderAt, ReaderLabels, ReplayMetrics};
 pub use requests::{ApiMetrics, RequestMetrics};
 pub use sockets::SocketMetrics;
-pub use tiering::{StoreFailure, StoreOperation, TieringMetrics};
+pub use tiering::{StoreFailure, TieringMetrics};
 pub use topics::{TopicHandle, TopicMetrics};
 
 /// Everything that one process counts.

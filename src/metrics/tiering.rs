@@ -79,8 +79,6 @@ pub struct TieringMetrics {
     pub replayed_bytes: Counter,
     /// What replays may be handed, in bytes a second; -1 without a bound.
     pub replay_share: Gauge,
-    store_requests: Family<StoreLabels, Counter>,
-    store_errors: Family<StoreLabels, Counter>,
     store_failures: Family<FailureLabels, Counter>,
 }
 
@@ -122,59 +120,11 @@ struct FailureLabels {
     kind: &'static str,
 }
 
-/// What one can ask of an object store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreOperation {
-    /// An object or a range of it.
-    Get,
-    /// A whole object.
-    Put,
-    /// A part of a multipart upload.
-    PutPart,
-    /// Size and checksum of an object.
-    Head,
-    /// One page of names.
-    List,
-    /// One object or one batch.
-    Delete,
-}
-
-impl StoreOperation {
-    const fn label(self) -> StoreLabels {
-        let operation = match self {
-            Self::Get => "get",
-            Self::Put => "put",
-            Self::PutPart => "put_part",
-            Self::Head => "head",
-            Self::List => "list",
-            Self::Delete => "delete",
-        };
-        StoreLabels { operation }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StoreLabels {
-    operation: &'static str,
-}
-
 impl TieringMetrics {
     /// Handles that no page shows.
     #[must_use]
     pub fn unregistered() -> Self {
         Self::registered(&mut Registry::default())
-    }
-
-    /// The counter of requests of one kind; each costs money.
-    #[must_use]
-    pub fn store_requests(&self, operation: StoreOperation) -> Counter {
-        self.store_requests.get_or_create_owned(&operation.label())
-    }
-
-    /// The counter of failed requests of one kind.
-    #[must_use]
-    pub fn store_errors(&self, operation: StoreOperation) -> Counter {
-        self.store_errors.get_or_create_owned(&operation.label())
     }
 
     /// The counter of calls to the store that failed in one way.
@@ -285,18 +235,6 @@ impl TieringMetrics {
                 r,
                 "icecore_meta_age_seconds",
                 "Seconds since the bucket had all metadata",
-            ),
-            store_requests: register(
-                r,
-                "icecore_store_requests",
-                "Requests to the object store",
-                Family::default(),
-            ),
-            store_errors: register(
-                r,
-                "icecore_store_errors",
-                "Failed requests to the object store",
-                Family::default(),
             ),
         }
     }
