@@ -1,33 +1,27 @@
 //! A client reads both tiers as one log.
 
 mod client;
+#[path = "client/history.rs"]
+mod history;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use client::{Broker, Client};
-use icecore::record::{BatchBuilder, Codec, NewRecord, Records as BatchRecords};
-use icecore::wire::Records;
+use history::{fetch, list_offset, produce, replay};
 use icecore::wire::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
-use icecore::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use icecore::wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
-use icecore::wire::messages::list_offsets::{
-    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
-};
-use icecore::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 
 /// No test waits longer for what must happen.
 const SOON: Duration = Duration::from_secs(60);
-const TOPIC: Cow<'static, str> = Cow::Borrowed("ice");
+const TOPIC: &str = "ice";
 /// The first offset on the local disk (KIP-405).
 const EARLIEST_LOCAL: i64 = -4;
-const RECORD_BYTES: usize = 1000;
 
 async fn create(connection: &mut Client, settings: &[(&'static str, &'static str)]) {
     let config = |(name, value): &(&'static str, &'static str)| CreatableTopicConfig {
@@ -35,7 +29,7 @@ async fn create(connection: &mut Client, settings: &[(&'static str, &'static str
         value: Some((*value).into()),
     };
     let topic = CreatableTopic {
-        name: TOPIC,
+        name: TOPIC.into(),
         num_partitions: 1,
         replication_factor: 1,
         configs: settings.iter().map(config).collect(),
@@ -47,102 +41,12 @@ async fn create(connection: &mut Client, settings: &[(&'static str, &'static str
     assert_eq!(answer.topics[0].error_code, 0);
 }
 
-/// What the record at `offset` holds.
-fn value(offset: i64) -> Vec<u8> {
-    let mut value = offset.to_be_bytes().to_vec();
-    value.resize(RECORD_BYTES, offset.to_be_bytes()[7]);
-    value
-}
-
-/// Appends the records of `offsets` in batches of 50.
-async fn produce(connection: &mut Client, offsets: std::ops::Range<i64>) {
-    for first in offsets.clone().step_by(50) {
-        let mut builder = BatchBuilder::new(Codec::None);
-        for offset in first..(first + 50).min(offsets.end) {
-            let value = value(offset);
-            let record =
-                NewRecord { timestamp_ms: offset, value: Some(&value), ..Default::default() };
-            builder.push(&record);
-        }
-        let batch = builder.build().expect("batch");
-        let data = PartitionProduceData { index: 0, records: Some(batch.bytes()) };
-        let topic =
-            TopicProduceData { name: TOPIC, partition_data: vec![data], ..Default::default() };
-        let request = ProduceRequest {
-            acks: -1,
-            timeout_ms: 10_000,
-            topic_data: vec![topic],
-            ..Default::default()
-        };
-        let answer = connection.ask(9, &request).await;
-        let answer = &answer.responses[0].partition_responses[0];
-        assert_eq!((answer.error_code, answer.base_offset), (0, first));
-    }
-}
-
-async fn list_offset(connection: &mut Client, timestamp: i64) -> i64 {
-    let partition = ListOffsetsPartition { timestamp, ..Default::default() };
-    let topic = ListOffsetsTopic { name: TOPIC, partitions: vec![partition] };
-    let request = ListOffsetsRequest { topics: vec![topic], ..Default::default() };
-    let answer = connection.ask(8, &request).await;
-    let answer = &answer.topics[0].partitions[0];
-    assert_eq!(answer.error_code, 0);
-    answer.offset
-}
-
 /// Waits until the first offset on the local disk is `wanted` or later.
 async fn wait_for_local_start(connection: &mut Client, wanted: i64) {
     let deadline = Instant::now() + SOON;
-    while list_offset(connection, EARLIEST_LOCAL).await < wanted {
+    while list_offset(connection, TOPIC, EARLIEST_LOCAL).await < wanted {
         assert!(Instant::now() < deadline, "local copies are freed");
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// One fetch from `from`; the offsets and values of its records.
-async fn fetch(connection: &mut Client, from: i64) -> Vec<(i64, Bytes)> {
-    let partition =
-        FetchPartition { fetch_offset: from, partition_max_bytes: 1 << 20, ..Default::default() };
-    let topic = FetchTopic { topic: TOPIC, partitions: vec![partition], ..Default::default() };
-    let request = FetchRequest {
-        max_wait_ms: 1000,
-        min_bytes: 1,
-        max_bytes: 1 << 24,
-        session_epoch: -1,
-        topics: vec![topic],
-        ..Default::default()
-    };
-    let answer = connection.ask(11, &request).await;
-    let answer = &answer.responses[0].partitions[0];
-    assert_eq!(answer.error_code, 0, "offset {from} is readable");
-    let Records::Inline(records) = &answer.records else { return Vec::new() };
-    let (mut rest, mut found) = (Bytes::copy_from_slice(records), Vec::new());
-    // The last batch may be cut where the bytes end.
-    while let Ok(batch) = BatchRecords::of_batch(&rest, 1 << 24) {
-        found.extend(
-            batch
-                .map(|record| record.expect("record"))
-                .map(|record| (record.offset.get(), record.value.expect("value"))),
-        );
-        let len = i32::from_be_bytes(rest[8..12].try_into().expect("length"));
-        rest = rest.slice(12 + usize::try_from(len).expect("length")..);
-    }
-    found
-}
-
-/// Reads from `from` up to `end` and compares every record.
-async fn replay(connection: &mut Client, from: i64, end: i64) {
-    let (mut next, deadline) = (from, Instant::now() + SOON);
-    while next < end {
-        assert!(Instant::now() < deadline, "the replay comes to its end; it is at {next}");
-        for (offset, found) in fetch(connection, next).await {
-            // A batch may begin before the offset that was asked for.
-            if offset >= next {
-                assert_eq!(offset, next, "no gap and no repetition");
-                assert_eq!(found, value(offset));
-                next += 1;
-            }
-        }
     }
 }
 
@@ -157,16 +61,16 @@ async fn what_was_written_a_moment_ago_is_read_although_its_local_copy_is_gone_a
         [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
     create(&mut connection, &settings).await;
     let end = 4_000;
-    produce(&mut connection, 0..end).await;
+    produce(&mut connection, TOPIC, 0..end).await;
     wait_for_local_start(&mut connection, end - 1_048).await;
-    replay(&mut connection, 0, end).await;
+    replay(&mut connection, TOPIC, 0..end).await;
     // A batch in the middle of the remote tier, from an offset inside it.
-    replay(&mut connection, 1_777, end).await;
+    replay(&mut connection, TOPIC, 1_777..end).await;
     broker.end().await;
 }
 
 async fn alter(connection: &mut Client, settings: &[(&'static str, &'static str)]) {
-    alter_resource(connection, (2, TOPIC), settings).await;
+    alter_resource(connection, (2, TOPIC.into()), settings).await;
 }
 
 async fn alter_resource(
@@ -201,13 +105,13 @@ async fn a_replay_keeps_to_a_rate_that_is_set_at_runtime_and_goes_on_when_it_is_
         [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
     create(&mut connection, &settings).await;
     let end = 4_000;
-    produce(&mut connection, 0..end).await;
+    produce(&mut connection, TOPIC, 0..end).await;
     wait_for_local_start(&mut connection, end - 1_048).await;
 
     let broker_itself = (4, Cow::Borrowed("0"));
     alter_resource(&mut connection, broker_itself.clone(), &[(RATE, "2MiB")]).await;
     let began = Instant::now();
-    replay(&mut connection, 0, 2_500).await;
+    replay(&mut connection, TOPIC, 0..2_500).await;
     let took = began.elapsed();
     // 2.5 MB; the first MiB of it goes at once.
     assert!(took > Duration::from_millis(600), "{took:?}");
@@ -215,11 +119,11 @@ async fn a_replay_keeps_to_a_rate_that_is_set_at_runtime_and_goes_on_when_it_is_
     // Slower than any test waits for.
     alter_resource(&mut connection, broker_itself.clone(), &[(RATE, "1")]).await;
     for _ in 0..2 {
-        fetch(&mut connection, 0).await;
+        fetch(&mut connection, TOPIC, 0).await;
     }
-    assert!(fetch(&mut connection, 0).await.is_empty(), "its wait is over before its turn");
+    assert!(fetch(&mut connection, TOPIC, 0).await.is_empty(), "its wait is over before its turn");
     alter_resource(&mut connection, broker_itself, &[(RATE, "9223372036854775807")]).await;
-    replay(&mut connection, 0, end).await;
+    replay(&mut connection, TOPIC, 0..end).await;
     broker.end().await;
 }
 
@@ -253,9 +157,9 @@ async fn a_topic_that_leaves_the_remote_tier_keeps_what_is_local_and_leaves_noth
     let settings_of_topic =
         [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
     create(&mut connection, &settings_of_topic).await;
-    produce(&mut connection, 0..4_000).await;
+    produce(&mut connection, TOPIC, 0..4_000).await;
     wait_for_local_start(&mut connection, 4_000 - 1_048).await;
-    let local_start = list_offset(&mut connection, EARLIEST_LOCAL).await;
+    let local_start = list_offset(&mut connection, TOPIC, EARLIEST_LOCAL).await;
     assert!(objects(&store) > 0, "segments were uploaded");
 
     // The setting is taken by a broker that ends before it does anything about it.
@@ -265,18 +169,18 @@ async fn a_topic_that_leaves_the_remote_tier_keeps_what_is_local_and_leaves_noth
     let mut connection = Client::connect(broker.address).await;
     let off = [("remote.storage.enable", "false"), ("remote.log.delete.on.disable", "true")];
     alter(&mut connection, &off).await;
-    replay(&mut connection, 0, 4_000).await;
+    replay(&mut connection, TOPIC, 0..4_000).await;
     broker.end().await;
 
     let broker = Broker::start(dir.path(), &settings).await;
     let mut connection = Client::connect(broker.address).await;
     wait_until("the remote tier is cleared", async || objects(&store) == 0).await;
-    assert_eq!(list_offset(&mut connection, EARLIEST).await, local_start);
-    produce(&mut connection, 4_000..6_000).await;
-    replay(&mut connection, local_start, 6_000).await;
+    assert_eq!(list_offset(&mut connection, TOPIC, EARLIEST).await, local_start);
+    produce(&mut connection, TOPIC, 4_000..6_000).await;
+    replay(&mut connection, TOPIC, local_start..6_000).await;
 
     alter(&mut connection, &[("remote.storage.enable", "true")]).await;
     wait_until("it tiers again", async || objects(&store) > 0).await;
-    replay(&mut connection, local_start, 6_000).await;
+    replay(&mut connection, TOPIC, local_start..6_000).await;
     broker.end().await;
 }

@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 mod client;
+#[cfg(test)]
+#[path = "client/history.rs"]
+mod history;
 
 #[cfg(test)]
 mod restore {
@@ -9,14 +12,11 @@ mod restore {
     use std::path::{Path, PathBuf};
     use std::time::{Duration, Instant};
 
-    use bytes::Bytes;
     use icecore::app::{
         Bound, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep, RestoreWatch,
         Unwatched, restore as restore_from,
     };
     use icecore::config::{BrokerConfig, Places, Sources};
-    use icecore::record::{BatchBuilder, Codec, NewRecord, Records as BatchRecords};
-    use icecore::wire::Records;
     use icecore::wire::messages::create_topics::{
         CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
     };
@@ -27,11 +27,7 @@ mod restore {
     use icecore::wire::messages::describe_configs::{
         DescribeConfigsRequest, DescribeConfigsResource,
     };
-    use icecore::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
     use icecore::wire::messages::find_coordinator::FindCoordinatorRequest;
-    use icecore::wire::messages::list_offsets::{
-        ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
-    };
     use icecore::wire::messages::metadata::{MetadataRequest, MetadataResponse};
     use icecore::wire::messages::offset_commit::{
         OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -39,13 +35,11 @@ mod restore {
     use icecore::wire::messages::offset_fetch::{
         OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
     };
-    use icecore::wire::messages::produce::{
-        PartitionProduceData, ProduceRequest, TopicProduceData,
-    };
 
     use icecore_tiering::TakeOver;
 
     use super::client::{Broker, Client};
+    use super::history::{list_offset, produce, replay};
 
     /// No test waits longer for what must happen.
     const SOON: Duration = Duration::from_secs(60);
@@ -61,7 +55,6 @@ mod restore {
     const LATEST: i64 = -1;
     /// The last offset in the remote tier (KIP-1005).
     const LATEST_TIERED: i64 = -5;
-    const RECORD_BYTES: usize = 1000;
 
     async fn create(client: &mut Client, name: &str, settings: &[(&str, &str)]) {
         let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
@@ -87,54 +80,6 @@ mod restore {
         assert_eq!(client.ask(6, &request).await.responses[0].error_code, 0);
     }
 
-    /// What the record at `offset` holds.
-    fn value(offset: i64) -> Vec<u8> {
-        let mut value = offset.to_be_bytes().to_vec();
-        value.resize(RECORD_BYTES, offset.to_be_bytes()[7]);
-        value
-    }
-
-    /// Appends the records of `offsets` to partition 0 in batches of 50.
-    async fn produce(client: &mut Client, topic: &'static str, offsets: std::ops::Range<i64>) {
-        for first in offsets.clone().step_by(50) {
-            let mut builder = BatchBuilder::new(Codec::None);
-            for offset in first..(first + 50).min(offsets.end) {
-                let value = value(offset);
-                builder.push(&NewRecord {
-                    timestamp_ms: offset,
-                    value: Some(&value),
-                    ..Default::default()
-                });
-            }
-            let batch = builder.build().expect("batch");
-            let data = PartitionProduceData { index: 0, records: Some(batch.bytes()) };
-            let topic = TopicProduceData {
-                name: topic.into(),
-                partition_data: vec![data],
-                ..Default::default()
-            };
-            let request = ProduceRequest {
-                acks: -1,
-                timeout_ms: 10_000,
-                topic_data: vec![topic],
-                ..Default::default()
-            };
-            let answer = client.ask(9, &request).await;
-            let answer = &answer.responses[0].partition_responses[0];
-            assert_eq!((answer.error_code, answer.base_offset), (0, first));
-        }
-    }
-
-    async fn list_offset(client: &mut Client, topic: &'static str, timestamp: i64) -> i64 {
-        let partition = ListOffsetsPartition { timestamp, ..Default::default() };
-        let topic = ListOffsetsTopic { name: topic.into(), partitions: vec![partition] };
-        let request = ListOffsetsRequest { topics: vec![topic], ..Default::default() };
-        let answer = client.ask(9, &request).await;
-        let answer = &answer.topics[0].partitions[0];
-        assert_eq!(answer.error_code, 0);
-        answer.offset
-    }
-
     /// Waits until the remote tier has more than `wanted`, and returns the last offset there.
     async fn tiered(client: &mut Client, topic: &'static str, wanted: i64) -> i64 {
         let deadline = Instant::now() + SOON;
@@ -145,54 +90,6 @@ mod restore {
             }
             assert!(Instant::now() < deadline, "{topic} is uploaded up to {wanted}, not {last}");
             tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn fetch(client: &mut Client, topic: &'static str, from: i64) -> Vec<(i64, Bytes)> {
-        let partition = FetchPartition {
-            fetch_offset: from,
-            partition_max_bytes: 1 << 20,
-            ..Default::default()
-        };
-        let topic =
-            FetchTopic { topic: topic.into(), partitions: vec![partition], ..Default::default() };
-        let request = FetchRequest {
-            max_wait_ms: 1000,
-            min_bytes: 1,
-            max_bytes: 1 << 24,
-            session_epoch: -1,
-            topics: vec![topic],
-            ..Default::default()
-        };
-        let answer = client.ask(11, &request).await;
-        let answer = &answer.responses[0].partitions[0];
-        assert_eq!(answer.error_code, 0, "offset {from} is readable");
-        let Records::Inline(records) = &answer.records else { return Vec::new() };
-        let (mut rest, mut found) = (Bytes::copy_from_slice(records), Vec::new());
-        while let Ok(batch) = BatchRecords::of_batch(&rest, 1 << 24) {
-            found.extend(
-                batch
-                    .map(|record| record.expect("record"))
-                    .map(|record| (record.offset.get(), record.value.expect("value"))),
-            );
-            let len = i32::from_be_bytes(rest[8..12].try_into().expect("length"));
-            rest = rest.slice(12 + usize::try_from(len).expect("length")..);
-        }
-        found
-    }
-
-    /// Reads `offsets` and compares every record.
-    async fn replay(client: &mut Client, topic: &'static str, offsets: std::ops::Range<i64>) {
-        let (mut next, deadline) = (offsets.start, Instant::now() + SOON);
-        while next < offsets.end {
-            assert!(Instant::now() < deadline, "the replay comes to its end; it is at {next}");
-            for (offset, found) in fetch(client, topic, next).await {
-                if offset >= next {
-                    assert_eq!(offset, next, "no gap and no repetition");
-                    assert_eq!(found, value(offset));
-                    next += 1;
-                }
-            }
         }
     }
 
