@@ -19,6 +19,7 @@ mod start;
 mod store_threads;
 mod store_wait;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::broker::KafkaService;
 use crate::config::BrokerConfig;
 use crate::http;
 use crate::metrics::Metrics;
-use crate::server::{Limits, Server};
+use crate::server::{Limits, Listening, Server};
 
 pub use offline::{Offline, OfflineUse};
 pub use restore::{
@@ -48,13 +49,13 @@ const SPARE_BUFFER_BYTES: usize = 16 << 20;
 
 /// A broker that is starting or running.
 pub struct Bound {
-    kafka: TcpListener,
+    kafka: Vec<Listening>,
     http: TcpListener,
     config: BrokerConfig,
 }
 
 impl Bound {
-    /// Binds both ports, so that an address that is taken shows before anything is opened.
+    /// Binds all ports, so that an address that is taken shows before anything is opened.
     ///
     /// # Errors
     /// When an address is taken or not ours.
@@ -63,16 +64,32 @@ impl Bound {
             let bound = TcpListener::bind(address).await;
             bound.map_err(|source| StartError::Bind { address: address.to_owned(), source })
         };
-        let (kafka, http) = (bind(config.listen()).await?, bind(config.http()).await?);
+        let mut kafka = Vec::with_capacity(config.listeners().len());
+        for listener in config.listeners() {
+            let socket = bind(&listener.address().to_string()).await?;
+            kafka.push(Listening { name: listener.name().into(), socket });
+        }
+        let http = bind(config.http()).await?;
         Ok(Self { kafka, http, config })
     }
 
-    /// The addresses that are bound: Kafka's, then HTTP's.
+    /// The addresses that are bound: that of the first Kafka listener, then HTTP's.
     ///
     /// # Errors
     /// What the system says.
-    pub fn addresses(&self) -> std::io::Result<(std::net::SocketAddr, std::net::SocketAddr)> {
-        Ok((self.kafka.local_addr()?, self.http.local_addr()?))
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        let first = self.listeners()?.first().map(|(_, address)| *address);
+        let first = first.ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+        Ok((first, self.http.local_addr()?))
+    }
+
+    /// The Kafka listeners by name, with the addresses that are bound.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn listeners(&self) -> std::io::Result<Vec<(Arc<str>, SocketAddr)>> {
+        let of = |one: &Listening| Ok((Arc::clone(&one.name), one.socket.local_addr()?));
+        self.kafka.iter().map(of).collect()
     }
 
     /// Runs the broker until `stop`, then ends it in order.
@@ -80,7 +97,8 @@ impl Bound {
     /// # Errors
     /// When it cannot start. Nothing is lost by an error here.
     pub async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
-        let (address, http_address) = self.addresses().map_err(StartError::Io)?;
+        let http_address = self.http.local_addr().map_err(StartError::Io)?;
+        let listeners = self.listeners().map_err(StartError::Io)?;
         let Self { kafka, http, config } = self;
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new());
@@ -96,7 +114,7 @@ impl Bound {
         // Ended by the caller, or because another broker took over.
         let (told, stop) = (stop.clone(), stop.child_token());
         // Boxed: it is large, and over when the broker runs.
-        let starting = Box::pin(start::start(&config, address, &metrics, &observer, &stop));
+        let starting = Box::pin(start::start(&config, &listeners, &metrics, &observer, &stop));
         let mut started = tokio::select! {
             started = starting => started?,
             // One who is replaced while it starts ends below, and says by whom.
@@ -114,7 +132,7 @@ impl Bound {
         let parts = Parts { broker: started.broker.clone(), jobs: jobs.map(Arc::new) };
         observer.ready(started.replicas.clone(), parts);
         tracing::info!(
-            kafka = %address,
+            kafka = %bound_to(&listeners),
             http = %http_address,
             data_dir = %config.data_dir().display(),
             store = %config.store().url,
@@ -124,7 +142,7 @@ impl Bound {
         release_groups(&started, &stop);
         let service = Arc::new(KafkaService(started.broker.clone()));
         let server = Server::new(service, limits(&config), metrics.sockets.clone());
-        server.run("PLAINTEXT", kafka, stop).await;
+        server.run(kafka, stop).await;
         observer.ending();
         upkeep_stop.cancel();
         tasks.close();
@@ -145,6 +163,11 @@ impl Bound {
         }
         owned
     }
+}
+
+/// Addresses with commas between them.
+fn bound_to(listeners: &[(Arc<str>, SocketAddr)]) -> String {
+    listeners.iter().map(|(_, address)| address.to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// At the end, members that wait for others are sent away, so that their replies still leave.

@@ -22,10 +22,10 @@ use super::store_wait::until_reachable;
 use super::{empty_disk, owner, restore};
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image, put_in_force};
-use crate::config::{BrokerConfig, EmptyDisk};
+use crate::config::{Address, BrokerConfig, EmptyDisk, Listener};
 use crate::coordinator::{Groups, GroupsParts, Rules};
 use crate::log::LogEnv;
-use crate::metadata::{BrokerNode, LiveImage, MetaStore, MetaStoreError, TopicImage};
+use crate::metadata::{BrokerNode, Endpoint, LiveImage, MetaStore, MetaStoreError, TopicImage};
 use crate::metrics::Metrics;
 use crate::model::BrokerId;
 use crate::pace::Paces;
@@ -149,11 +149,11 @@ pub(super) struct Started {
     _claim: Claim,
 }
 
-/// Opens everything. `address` is the one that the Kafka listener is bound to; `stop` is cancelled
-/// when another broker takes over.
+/// Opens everything. `listeners` are Kafka's, with the addresses that they are bound to; `stop` is
+/// cancelled when another broker takes over.
 pub(super) async fn start(
     config: &Arc<BrokerConfig>,
-    address: SocketAddr,
+    listeners: &[(Arc<str>, SocketAddr)],
     metrics: &Arc<Metrics>,
     observer: &Observer,
     stop: &CancellationToken,
@@ -188,7 +188,8 @@ pub(super) async fn start(
     let tiering = tiering(config, wanted, observer).await?;
     let owner = match &tiering {
         Some(tiering) => {
-            let identity = owner::identity(instance, Some(address));
+            let identity =
+                owner::identity(instance, listeners.first().map(|(_, address)| *address));
             let ownership = owner::own(tiering, identity, observer).await?;
             Some(OwnerTask::start(ownership, stop.clone()))
         }
@@ -205,7 +206,7 @@ pub(super) async fn start(
         env: env.clone(),
         lanes: std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX),
     })?);
-    let node = node(config, address);
+    let node = node(config, listeners);
     let loaded = load_image(config, &*store, &cluster_id, node).await?;
     let (image, deleting) = loaded;
     put_in_force(&paces, config, &image.broker_overrides);
@@ -272,13 +273,17 @@ async fn cluster_id(config: &BrokerConfig, store: &dyn MetaStore) -> Result<Stri
     }
 }
 
-fn node(config: &BrokerConfig, address: SocketAddr) -> BrokerNode {
-    let (host, port) = match config.advertise() {
-        Some((host, port)) => (host.to_owned(), port),
-        None => (address.ip().to_string(), address.port()),
+fn node(config: &BrokerConfig, listeners: &[(Arc<str>, SocketAddr)]) -> BrokerNode {
+    let endpoint = |(given, (name, bound)): (&Listener, &(Arc<str>, SocketAddr))| {
+        let (host, port) = match given.advertised() {
+            Some(Address { host, port }) => (host.clone(), *port),
+            None => (bound.ip().to_string(), bound.port()),
+        };
+        Endpoint { listener: Arc::clone(name), host: host.into(), port }
     };
+    let endpoints = config.listeners().iter().zip(listeners).map(endpoint).collect();
     let rack = config.rack().map(Into::into);
-    BrokerNode { id: BrokerId(config.node_id()), host: host.into(), port, rack }
+    BrokerNode { id: BrokerId(config.node_id()), endpoints, rack }
 }
 
 /// Opens the remote tier; a store that is out of reach is waited for, anything else is an error.

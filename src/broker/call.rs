@@ -62,6 +62,11 @@ impl Call {
         bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 
+    /// The name of the listener that the client came in by.
+    pub(super) fn listener(&self) -> &str {
+        &self.frame.connection.listener
+    }
+
     /// Decodes the body; what it borrows points into the frame. Bytes after it are left alone, as
     /// Kafka leaves them: librdkafka sends three too many when it asks for all topics.
     ///

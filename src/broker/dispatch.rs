@@ -101,7 +101,9 @@ impl Broker {
             ApiKey::IncrementalAlterConfigs => {
                 call.reply(&alter_configs::incremental(self, call.body()?).await)
             }
-            ApiKey::DescribeCluster => call.reply(&describe_cluster::handle(self, &call.body()?)),
+            ApiKey::DescribeCluster => {
+                call.reply(&describe_cluster::handle(self, call, &call.body()?))
+            }
             ApiKey::DescribeLogDirs => {
                 call.reply(&describe_log_dirs::handle(self, call.body()?).await)
             }

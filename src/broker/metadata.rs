@@ -36,11 +36,14 @@ pub(super) async fn handle(
         }
     };
     let image = broker.image.load();
-    let brokers = image.brokers.iter().map(|node| MetadataResponseBroker {
-        node_id: node.id.0,
-        host: node.host.to_string().into(),
-        port: i32::from(node.port),
-        rack: node.rack.as_ref().map(|rack| rack.to_string().into()),
+    let brokers = image.brokers.iter().filter_map(|node| {
+        let endpoint = node.endpoint(call.listener())?;
+        Some(MetadataResponseBroker {
+            node_id: node.id.0,
+            host: endpoint.host.to_string().into(),
+            port: i32::from(endpoint.port),
+            rack: node.rack.as_ref().map(|rack| rack.to_string().into()),
+        })
     });
     MetadataResponse {
         brokers: brokers.collect(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Problem};
 use super::file;
+use super::listeners::{self, Address, Listener};
 use super::own_settings::BROKER_SETTINGS;
 use super::setting::{ConfigSource, Setting};
 use super::value::{Value, nearest, read};
@@ -68,6 +69,7 @@ pub struct BrokerConfig {
     data_dir: PathBuf,
     listen: String,
     advertise: Option<String>,
+    listeners: Vec<Listener>,
     http: String,
     store: StoreTable,
     values: HashMap<&'static str, (Value, ConfigSource)>,
@@ -85,10 +87,12 @@ impl BrokerConfig {
             None if Path::new(DEFAULT_FILE).exists() => Some(file::read(Path::new(DEFAULT_FILE))),
             None => None,
         };
-        let file = file.unwrap_or_else(|| Ok(file::File::default())).unwrap_or_else(|problem| {
-            problems.push(problem);
-            file::File::default()
-        });
+        let mut file =
+            file.unwrap_or_else(|| Ok(file::File::default())).unwrap_or_else(|problem| {
+                problems.push(problem);
+                file::File::default()
+            });
+        file.fill_in(|name| std::env::var(name).ok(), &mut problems);
         let from_file = file.settings.iter().map(|(name, value)| (name.clone(), value.text()));
         let values = values(from_file.chain(sources.settings.iter().cloned()), &mut problems);
         let places = sources.places.clone();
@@ -98,10 +102,13 @@ impl BrokerConfig {
             .unwrap_or_else(|| PathBuf::from("icecore-data"));
         let store = places.store.or_else(|| file.store.clone());
         let store = store_table(store, &file.stores, &data_dir);
+        let listen = places.listen.or(file.listen).unwrap_or_else(|| "127.0.0.1:9092".into());
+        let advertise = places.advertise.or(file.advertise);
         let config = Self {
             data_dir,
-            listen: places.listen.or(file.listen).unwrap_or_else(|| "127.0.0.1:9092".into()),
-            advertise: places.advertise.or(file.advertise),
+            listeners: listeners::read(&listen, advertise.as_deref(), &mut problems),
+            listen,
+            advertise,
             http: places.http.or(file.http).unwrap_or_else(|| "127.0.0.1:9600".into()),
             store,
             values,
@@ -122,14 +129,9 @@ impl BrokerConfig {
     }
 
     fn check_together(&self, problems: &mut Vec<Problem>) {
-        for (name, address) in [("listen", &self.listen), ("http", &self.http)]
-            .into_iter()
-            .chain(self.advertise.iter().map(|address| ("advertise", address)))
-        {
-            if split_address(address).is_none() {
-                let text = format!("{name} is {address:?}: give HOST:PORT");
-                problems.push(Problem::Conflict(text));
-            }
+        if Address::read(&self.http).is_none() {
+            let text = format!("http is {:?}: give HOST:PORT", self.http);
+            problems.push(Problem::Conflict(text));
         }
         if !self.store.url.contains("://") {
             let text = format!(
@@ -229,20 +231,21 @@ impl BrokerConfig {
         self.data_dir.join("log")
     }
 
-    /// The address of the Kafka listener, `HOST:PORT`.
+    /// The Kafka listeners, at least one, in the order in which they were given.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// The Kafka listeners as they were given.
     #[must_use]
     pub fn listen(&self) -> &str {
         &self.listen
     }
 
-    /// The address that clients are told, if it is not the listener's.
+    /// What clients are told as it was given; the listeners when nothing was.
     #[must_use]
-    pub fn advertise(&self) -> Option<(&str, u16)> {
-        self.advertise.as_deref().and_then(split_address)
-    }
-
-    /// The address that clients are told as it was given, the listener's when none was.
-    pub(super) fn advertised_text(&self) -> &str {
+    pub fn advertise(&self) -> &str {
         self.advertise.as_deref().unwrap_or(&self.listen)
     }
 
@@ -397,13 +400,6 @@ fn store_table(
     let mut options: BTreeMap<_, _> =
         table.iter().map(|(name, value)| (name.replace('-', "_"), value.text())).collect();
     StoreTable { url: options.remove("url").unwrap_or_default(), options }
-}
-
-/// `HOST:PORT`, with an IPv6 host in brackets.
-fn split_address(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Some((host, port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
 }
 
 #[cfg(test)]

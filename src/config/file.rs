@@ -14,12 +14,16 @@
 //! url      = "s3://bucket/prefix"
 //! endpoint = "http://127.0.0.1:4566"
 //! ```
+//!
+//! What a value has of `${env:NAME}` stands for that variable of the environment, so that a file that
+//! people may read holds no secret.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
+use super::environment;
 use super::error::Problem;
 
 /// The file as it is written.
@@ -54,6 +58,27 @@ impl Scalar {
             Self::Integer(value) => value.to_string(),
             Self::Float(value) => value.to_string(),
             Self::Text(value) => value.clone(),
+        }
+    }
+}
+
+impl File {
+    /// Puts the environment into the values of settings and of stores.
+    pub(super) fn fill_in(
+        &mut self,
+        env: impl Fn(&str) -> Option<String>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let settings = self.settings.iter_mut().map(|(name, value)| (name.clone(), value));
+        let stores = self.stores.iter_mut().flat_map(|(store, table)| {
+            table.iter_mut().map(move |(name, value)| (format!("stores.{store}.{name}"), value))
+        });
+        for (name, value) in settings.chain(stores) {
+            let Scalar::Text(text) = value else { continue };
+            match environment::fill_in(text, &env) {
+                Ok(filled) => *text = filled,
+                Err(wrong) => problems.push(Problem::Conflict(format!("{name}: {wrong}"))),
+            }
         }
     }
 }
