@@ -31,15 +31,18 @@ url = {{ .Values.store.url | toJson }}
 
 {{- define "icecore.topics" -}}
 {{- range $name, $topic := .Values.topics }}
+{{- /* One that is set to null is none. */}}
+{{- if kindIs "map" $topic }}
 [topics.{{ $name | toJson }}]
-{{- with ($topic).partitions }}
+{{- with $topic.partitions }}
 partitions = {{ . | toJson }}
 {{- end }}
 [topics.{{ $name | toJson }}.settings]
-{{- range $setting, $value := ($topic).settings }}
+{{- range $setting, $value := $topic.settings }}
 {{ $setting | toJson }} = {{ $value | toJson }}
 {{- end }}
 {{ end }}
+{{- end }}
 {{- end }}
 
 {{/* What each listener listens on, and what it tells clients. */}}
