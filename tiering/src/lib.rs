@@ -62,7 +62,7 @@ pub use collect::{CollectError, CollectOptions, CollectReport, Named};
 pub use config::{Pace, SettingError, TieringConfig, Unpaced};
 pub use counters::CounterValues;
 pub use delete::{DeleteError, DeleteReport};
-pub use expiry::{ExpiryPlan, Retention, plan_expiry};
+pub use expiry::{ExpiryPlan, ForeseenExpiry, Retention, plan_expiry};
 pub use ids::{LeaderEpoch, Offset, ParseIdError, SegmentId, TopicId};
 pub use key::{KeyError, Layout, ObjectName, ObjectPart, ParseNameError, TopicFolder};
 pub use manifest::{Bounds, ManifestError, Totals};

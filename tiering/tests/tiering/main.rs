@@ -15,6 +15,8 @@ mod damage;
 #[cfg(test)]
 mod death;
 #[cfg(test)]
+mod expiry;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod lists;
