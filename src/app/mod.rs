@@ -4,12 +4,14 @@
 //! opened, logs recover, then the sockets answer. An end goes the other way round.
 
 mod claim;
+mod disk;
 mod empty_disk;
 mod jobs;
 mod meta;
 mod observe;
 mod offline;
 mod owner;
+mod policies;
 mod replay_plan;
 mod replay_share;
 mod replays;
@@ -111,7 +113,11 @@ impl Bound {
         start::finish_deletions(&started, &tasks, &upkeep_stop);
         start::upload_metadata(&started, &config, &metrics, &tasks, &upkeep_stop);
         let jobs = start::jobs(&started, &config, &tasks, &upkeep_stop);
-        let parts = Parts { broker: started.broker.clone(), jobs: jobs.map(Arc::new) };
+        let parts = Parts {
+            broker: started.broker.clone(),
+            policies: start::policies(&started, &config),
+            jobs: jobs.map(Arc::new),
+        };
         observer.ready(started.replicas.clone(), parts);
         tracing::info!(
             kafka = %address,

@@ -9,11 +9,14 @@ use icecore_tiering::{Bounds, StoreState};
 use parking_lot::Mutex;
 
 use super::jobs::Jobs;
-use super::{replay_plan, replays};
+use super::policies::PolicyDesk;
+use super::{disk, replay_plan, replays};
 use crate::broker::Broker;
+use crate::config::PolicyText;
 use crate::http::{
-    AskError, JobRefused, JobRequest, JobStatus, ObserveError, Observed, PartitionStatus, PlanAsk,
-    ReplayPlan, ReplaysStatus, TierJobs, TierStatus, WarmAsk, Warmed,
+    AskError, DiskStatus, Explained, JobRefused, JobRequest, JobStatus, ObserveError, Observed,
+    PartitionStatus, PlanAsk, PolicyOutcome, PolicyStatus, ReplayPlan, ReplaysStatus, TierJobs,
+    TierPolicies, TierStatus, WarmAsk, Warmed,
 };
 use crate::log::{FileKind, Sealed};
 use crate::replica::{Partition, Replicas};
@@ -26,6 +29,7 @@ pub(super) struct Observer {
 /// What can be looked at and asked once the broker has started, beside its partitions.
 pub(super) struct Parts {
     pub(super) broker: Arc<Broker>,
+    pub(super) policies: Arc<PolicyDesk>,
     /// None without a remote tier.
     pub(super) jobs: Option<Arc<Jobs>>,
 }
@@ -58,12 +62,19 @@ impl Observer {
     }
 
     fn asked(&self) -> Result<Arc<Replicas>, AskError> {
-        self.replicas().map_err(|why| AskError::Failed(why.into()))
+        self.replicas().map_err(not_ready)
     }
 
     fn parts(&self) -> Result<(Arc<Replicas>, Arc<Broker>), String> {
         match &*self.state.lock() {
             State::Ready(replicas, parts) => Ok((replicas.clone(), parts.broker.clone())),
+            State::NotReady(why) => Err(why.clone()),
+        }
+    }
+
+    fn desk(&self) -> Result<Arc<PolicyDesk>, String> {
+        match &*self.state.lock() {
+            State::Ready(_, parts) => Ok(parts.policies.clone()),
             State::NotReady(why) => Err(why.clone()),
         }
     }
@@ -82,16 +93,21 @@ impl Observed for Observer {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let replicas = self.replicas().ok();
-        let state = replicas.and_then(|replicas| Some(replicas.tiering()?.store_state()));
-        match state {
-            Some(StoreState::LeftAlone { since, held_back, error, .. }) => vec![format!(
+        let Ok(replicas) = self.replicas() else { return Vec::new() };
+        let store = match replicas.tiering().map(|tiering| tiering.store_state()) {
+            Some(StoreState::LeftAlone { since, held_back, error, .. }) => Some(format!(
                 "the object store has failed for {} s and is left alone, {held_back} calls were not \
                  made: {error}",
                 since.as_secs()
-            )],
-            Some(StoreState::Answering) | None => Vec::new(),
-        }
+            )),
+            Some(StoreState::Answering) | None => None,
+        };
+        let disk = disk::status(&replicas.space().report());
+        store.into_iter().chain(disk.remark()).collect()
+    }
+
+    fn disk(&self) -> Result<DiskStatus, ObserveError> {
+        Ok(disk::status(&self.replicas()?.space().report()))
     }
 
     fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>> {
@@ -129,6 +145,38 @@ impl Observed for Observer {
     }
 }
 
+impl TierPolicies for Observer {
+    fn policies(&self) -> Result<Vec<PolicyStatus>, ObserveError> {
+        Ok(self.desk()?.list())
+    }
+
+    fn set_policy(
+        &self,
+        policy: PolicyText,
+        dry_run: bool,
+    ) -> BoxFuture<'_, Result<PolicyOutcome, AskError>> {
+        Box::pin(async move {
+            let policies = self.desk().map_err(not_ready)?;
+            policies.set(policy, dry_run).await
+        })
+    }
+
+    fn delete_policy(
+        &self,
+        name: String,
+        dry_run: bool,
+    ) -> BoxFuture<'_, Result<PolicyOutcome, AskError>> {
+        Box::pin(async move {
+            let policies = self.desk().map_err(not_ready)?;
+            policies.delete(&name, dry_run).await
+        })
+    }
+
+    fn explain(&self, topic: &str) -> Result<Explained, ObserveError> {
+        Ok(self.desk()?.explain(topic))
+    }
+}
+
 impl TierJobs for Observer {
     fn begin(&self, request: JobRequest) -> Result<JobStatus, JobRefused> {
         self.jobs()?.begin(request)
@@ -141,6 +189,10 @@ impl TierJobs for Observer {
     fn cancel(&self, id: &str) -> Option<JobStatus> {
         self.jobs().ok()?.cancel(id)
     }
+}
+
+fn not_ready(why: String) -> AskError {
+    AskError::Failed(why.into())
 }
 
 /// Where one partition's bytes lie. Blocking: the age of what waits is that of its file.

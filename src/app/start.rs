@@ -17,6 +17,7 @@ use super::jobs::{JobPlace, Jobs};
 use super::meta::{MetaUpload, MetaUploadParts};
 use super::observe::Observer;
 use super::owner::OwnerTask;
+use super::policies::PolicyDesk;
 use super::store_threads::StoreThreads;
 use super::store_wait::until_reachable;
 use super::{empty_disk, owner, restore};
@@ -29,7 +30,9 @@ use crate::metadata::{BrokerNode, LiveImage, MetaStore, MetaStoreError, TopicIma
 use crate::metrics::Metrics;
 use crate::model::BrokerId;
 use crate::pace::Paces;
-use crate::replica::{HostError, Replicas, ReplicasOptions, Upkeep, UpkeepIntervals};
+use crate::replica::{
+    HostError, Replicas, ReplicasOptions, Upkeep, UpkeepIntervals, WantedWatermarks,
+};
 
 /// How long to wait before the rest of a deleted topic is removed again.
 const ERASE_RETRY: Duration = Duration::from_secs(5);
@@ -143,6 +146,7 @@ pub(super) struct Started {
     pub(super) owner: Option<OwnerTask>,
     pub(super) paces: Arc<Paces>,
     pub(super) store_threads: StoreThreads,
+    controller: Arc<Controller>,
     image: Arc<LiveImage>,
     store: Arc<dyn MetaStore>,
     deleting: Vec<TopicImage>,
@@ -204,6 +208,7 @@ pub(super) async fn start(
         tiering,
         env: env.clone(),
         lanes: std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX),
+        watermarks: WantedWatermarks { low: config.disk_free_low(), high: config.disk_free_high() },
     })?);
     let node = node(config, address);
     let loaded = load_image(config, &*store, &cluster_id, node).await?;
@@ -238,7 +243,7 @@ pub(super) async fn start(
     let broker = Broker::new(Parts {
         config: config.clone(),
         image: image.clone(),
-        controller,
+        controller: controller.clone(),
         replicas: replicas.clone(),
         groups: groups.clone(),
         store: store.clone(),
@@ -256,6 +261,7 @@ pub(super) async fn start(
         owner,
         paces,
         store_threads,
+        controller,
         image,
         store,
         deleting,
@@ -370,6 +376,12 @@ pub(super) fn upload_metadata(
         every: config.tiering_meta_upload_interval(),
     };
     MetaUpload::start(parts, tasks, stop);
+}
+
+/// Policies as people ask for them and change them.
+pub(super) fn policies(started: &Started, config: &Arc<BrokerConfig>) -> Arc<PolicyDesk> {
+    let (controller, replicas) = (started.controller.clone(), started.replicas.clone());
+    Arc::new(PolicyDesk::new(config.clone(), controller, replicas))
 }
 
 /// Checks and collections of the store that people ask for; `None` without a remote tier.

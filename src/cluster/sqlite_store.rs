@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 
-use crate::config::BrokerOverrides;
+use super::sqlite_policies;
+use crate::config::{BrokerOverrides, PolicyText};
 use crate::metadata::{MetaStore, MetaStoreError, StoredTopic};
 use crate::model::{LeaderEpoch, TopicId};
 
@@ -90,6 +91,7 @@ impl SqliteMetaStore {
         &self,
         (cluster_id, instance): (&str, &str),
         topics: Vec<StoredTopic>,
+        policies: Vec<PolicyText>,
         next_producer_id: i64,
     ) -> Result<(), MetaStoreError> {
         let facts = [("cluster.id", cluster_id.to_owned()), (INSTANCE, instance.to_owned())];
@@ -99,6 +101,8 @@ impl SqliteMetaStore {
                     .map_err(engine)?;
             }
             topics.iter().try_for_each(|topic| insert_topic(tx, topic))?;
+            let mut policies = policies.iter();
+            policies.try_for_each(|policy| sqlite_policies::set(tx, policy)).map_err(engine)?;
             tx.execute("UPDATE producer_ids SET next = ?1", [next_producer_id])
                 .map(drop)
                 .map_err(engine)
@@ -205,6 +209,20 @@ impl MetaStore for SqliteMetaStore {
             insert_broker_settings(tx, OWN, &overrides.own).map_err(engine)
         })
         .await
+    }
+
+    async fn policies(&self) -> Result<Vec<PolicyText>, MetaStoreError> {
+        self.transact(|tx| sqlite_policies::load(tx).map_err(engine)).await
+    }
+
+    async fn set_policy(&self, policy: &PolicyText) -> Result<(), MetaStoreError> {
+        let policy = policy.clone();
+        self.transact(move |tx| sqlite_policies::set(tx, &policy).map_err(engine)).await
+    }
+
+    async fn delete_policy(&self, name: &str) -> Result<(), MetaStoreError> {
+        let name = name.to_owned();
+        self.transact(move |tx| sqlite_policies::delete(tx, &name).map_err(engine)).await
     }
 
     async fn mark_deleting(&self, id: TopicId) -> Result<(), MetaStoreError> {
@@ -410,6 +428,28 @@ mod tests {
         let second = BrokerOverrides { all: given("c", "3"), ..BrokerOverrides::default() };
         open(&dir).set_broker_overrides(&second).await.expect("set");
         assert_eq!(open(&dir).broker_overrides().await.expect("load"), second);
+    }
+
+    #[tokio::test]
+    async fn policies_are_there_after_a_restart_as_they_were_given() {
+        let dir = tempfile::tempdir().expect("dir");
+        let policy = |name: &str, topics: &[&str], value: &str| PolicyText {
+            name: name.to_owned(),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            priority: -3,
+            settings: [("retention.ms".to_owned(), value.to_owned())].into(),
+        };
+        let (one, other) = (policy("one", &["z", "a-*"], "1"), policy("other", &["*"], "2"));
+        {
+            let store = open(&dir);
+            store.set_policy(&policy("one", &["gone", "z", "b"], "9")).await.expect("set");
+            store.set_policy(&one).await.expect("set in its place");
+            store.set_policy(&other).await.expect("set");
+        }
+        let store = open(&dir);
+        assert_eq!(store.policies().await.expect("load"), [one, other.clone()]);
+        store.delete_policy("one").await.expect("delete");
+        assert_eq!(open(&dir).policies().await.expect("load"), [other]);
     }
 
     #[tokio::test]

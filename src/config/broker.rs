@@ -5,12 +5,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{ConfigError, Problem};
 use super::file;
 use super::own_settings::BROKER_SETTINGS;
+use super::policy::{self, Policies, Policy};
 use super::setting::{ConfigSource, Setting};
+use super::topic::TopicConfig;
 use super::value::{Value, nearest, read};
 
 /// The file that is read when it is there and no other is named.
@@ -71,6 +74,7 @@ pub struct BrokerConfig {
     http: String,
     store: StoreTable,
     values: HashMap<&'static str, (Value, ConfigSource)>,
+    policies: Arc<[Policy]>,
 }
 
 impl BrokerConfig {
@@ -105,8 +109,12 @@ impl BrokerConfig {
             http: places.http.or(file.http).unwrap_or_else(|| "127.0.0.1:9600".into()),
             store,
             values,
+            policies: policy::of_file(file.policies, &mut problems),
         };
         config.check_together(&mut problems);
+        let policies = config.policies.iter();
+        let unfit = policies.filter_map(|policy| TopicConfig::check_policy(&config, policy).err());
+        problems.extend(unfit.flat_map(|error| error.problems().to_vec()));
         ConfigError::check(problems)?;
         Ok(config)
     }
@@ -143,6 +151,14 @@ impl BrokerConfig {
             let text = "group.min.session.timeout.ms is larger than group.max.session.timeout.ms";
             problems.push(Problem::Conflict(text.into()));
         }
+        if let (Some(low), Some(high)) = (self.disk_free_low(), self.disk_free_high())
+            && high < low
+        {
+            let text = format!(
+                "tiering.disk.free.high.bytes is {high}, less than tiering.disk.free.low.bytes {low}"
+            );
+            problems.push(Problem::Conflict(text));
+        }
     }
 
     fn value(&self, name: &str) -> &Value {
@@ -163,6 +179,11 @@ impl BrokerConfig {
 
     fn size(&self, name: &str) -> usize {
         usize::try_from(self.number(name)).unwrap_or(0)
+    }
+
+    /// A number of bytes where -1 leaves it to the disk.
+    fn bytes_if_set(&self, name: &str) -> Option<u64> {
+        u64::try_from(self.number(name)).ok()
     }
 
     fn millis(&self, name: &str) -> Duration {
@@ -252,6 +273,18 @@ impl BrokerConfig {
         &self.http
     }
 
+    /// The policies of the file.
+    #[must_use]
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.policies.clone(), Vec::new())
+    }
+
+    /// The policies of the file with those that were given while the broker ran.
+    #[must_use]
+    pub fn policies_with(&self, given: Vec<Policy>) -> Policies {
+        Policies::new(self.policies.clone(), given)
+    }
+
     /// The object store.
     #[must_use]
     pub fn store(&self) -> &StoreTable {
@@ -311,6 +344,8 @@ getters! {
     auto_create_topics -> bool = flag("auto.create.topics.enable");
     cache_bytes -> i64 = number("cache.bytes");
     connections_max_idle -> Duration = millis("connections.max.idle.ms");
+    disk_free_high -> Option<u64> = bytes_if_set("tiering.disk.free.high.bytes");
+    disk_free_low -> Option<u64> = bytes_if_set("tiering.disk.free.low.bytes");
     delete_topic_enable -> bool = flag("delete.topic.enable");
     fetch_max_bytes -> usize = size("fetch.max.bytes");
     group_initial_rebalance_delay -> Duration = millis("group.initial.rebalance.delay.ms");

@@ -13,6 +13,11 @@
 //! [stores.main]
 //! url      = "s3://bucket/prefix"
 //! endpoint = "http://127.0.0.1:4566"
+//!
+//! [[policy]]
+//! name     = "long"
+//! topics   = ["orders-*", "audit"]
+//! settings = { "retention.ms" = "365d", "local.retention.ms" = "1d" }
 //! ```
 
 use std::collections::BTreeMap;
@@ -35,6 +40,19 @@ pub(super) struct File {
     pub(super) settings: BTreeMap<String, Scalar>,
     #[serde(default)]
     pub(super) stores: BTreeMap<String, BTreeMap<String, Scalar>>,
+    #[serde(default, rename = "policy")]
+    pub(super) policies: Vec<PolicyTable>,
+}
+
+/// A policy as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct PolicyTable {
+    pub(super) name: String,
+    pub(super) topics: Vec<String>,
+    #[serde(default)]
+    pub(super) priority: i32,
+    pub(super) settings: BTreeMap<String, Scalar>,
 }
 
 /// A value that has a text.

@@ -5,6 +5,7 @@ use std::error::Error;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::disk::DiskStatus;
 use super::replay_plan::{AskError, PlanAsk, ReplayPlan, WarmAsk, Warmed};
 use super::replays::ReplaysStatus;
 
@@ -27,6 +28,12 @@ pub trait Observed: Send + Sync + 'static {
     /// # Errors
     /// The reason why it cannot be told.
     fn replays(&self) -> Result<ReplaysStatus, ObserveError>;
+
+    /// How much room the disk has, and whose producers are let in.
+    ///
+    /// # Errors
+    /// The reason why it cannot be told.
+    fn disk(&self) -> Result<DiskStatus, ObserveError>;
 
     /// What a replay would read and ask of the store. Must not block the thread, and asks nothing of
     /// the store.

@@ -1,4 +1,5 @@
-//! Partitions as this broker hosts them: role, high watermark, who writes and who waits.
+//! Partitions as this broker hosts them: role, high watermark, who writes and who waits, and how much
+//! room the disk has for them.
 
 mod append_lane;
 mod checkpoints;
@@ -7,6 +8,7 @@ mod flush_plans;
 mod flusher;
 mod hosted;
 mod partition;
+mod space;
 mod upkeep;
 mod waiters;
 
@@ -15,5 +17,6 @@ pub use checkpoints::write_log_starts;
 pub use error::{EraseError, HostError};
 pub use hosted::{Replicas, ReplicasOptions};
 pub use partition::{Isolation, Partition};
-pub use upkeep::{Upkeep, UpkeepIntervals};
+pub use space::{DiskTooSmall, Space, SpaceReport, SpaceState, WantedWatermarks, Watermarks};
+pub use upkeep::{Amount, Outlook, Upkeep, UpkeepIntervals};
 pub use waiters::{FetchWaiter, Waiters};

@@ -22,16 +22,20 @@ pub(crate) struct Broker {
 impl Broker {
     /// Starts one with these settings over a folder, and waits until it is ready.
     pub(crate) fn start(settings: &[&str]) -> Self {
-        Self::launch(&[], settings)
+        Self::start_in(tempfile::tempdir().expect("dir"), settings)
+    }
+
+    /// The same in a folder that may have a configuration file, and what an earlier run left.
+    pub(crate) fn start_in(dir: tempfile::TempDir, settings: &[&str]) -> Self {
+        Self::launch(dir, &[], settings)
     }
 
     /// The same over another store.
     pub(crate) fn start_on(store: &str, settings: &[&str]) -> Self {
-        Self::launch(&["--store", store], settings)
+        Self::launch(tempfile::tempdir().expect("dir"), &["--store", store], settings)
     }
 
-    fn launch(flags: &[&str], settings: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("dir");
+    fn launch(dir: tempfile::TempDir, flags: &[&str], settings: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
         command.current_dir(dir.path()).args(["serve", "--data-dir", "data"]);
         command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(flags);

@@ -26,6 +26,8 @@ mod requests;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
+mod small_disk;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod table;

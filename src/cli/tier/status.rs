@@ -13,7 +13,8 @@ use crate::http::{ConsumerStatus, PartitionStatus, TierStatus};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "LOCAL is on the broker's disk, the active segment included; REMOTE is in \
     the object store, also what is on the disk as well; WAITING is sealed and not yet in the \
-    store, for as long as LAG says. Each as bytes in so many segments. Consumers that read what is \
+    store, for as long as LAG says. Each as bytes in so many segments. A disk that is short of room is \
+    told of below. Consumers that read what is \
     not on the disk are shown below: READER is their group, or their client's name before they have \
     committed an offset.")]
 pub(super) struct Args {
@@ -36,9 +37,16 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
             bail!("the broker at {} has no partition of topic {topic}", http.http);
         }
     }
-    let text = || match consumers.is_empty() {
-        true => table(&partitions).text(),
-        false => format!("{}\n{}", table(&partitions).text(), readers(&consumers).text()),
+    let disk = http.disk().await?;
+    let text = || {
+        let mut text = table(&partitions).text();
+        if !consumers.is_empty() {
+            text.push_str(&format!("\n{}", readers(&consumers).text()));
+        }
+        if let Some(short) = disk.remark() {
+            text.push_str(&format!("\n{short}\n"));
+        }
+        text
     };
     let read = |partition| Read::of(partition, &consumers);
     output.show(&partitions.iter().map(read).collect::<Vec<_>>(), text)
