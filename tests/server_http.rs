@@ -11,7 +11,8 @@ mod http_port {
     use icecore::http::{
         self, AskError, CheckOutcome, ConsumerStatus, JobEnd, JobProgress, JobRefused, JobRequest,
         JobResult, JobState, JobStatus, Limits, ObserveError, Observed, PartitionStatus, PlanAsk,
-        ReplayPlan, ReplayStatus, ReplaysStatus, TierJobs, TierStatus, WarmAsk, Warmed,
+        ReplayPlan, ReplayStatus, ReplaysStatus, ServerStatus, TierJobs, TierStatus, WarmAsk,
+        Warmed,
     };
     use icecore::metrics::Metrics;
     use parking_lot::Mutex;
@@ -85,6 +86,15 @@ mod http_port {
 
         fn remarks(&self) -> Vec<String> {
             self.remarks.clone()
+        }
+
+        fn server(&self) -> Result<ServerStatus, ObserveError> {
+            Ok(ServerStatus {
+                cluster_id: "c-1".to_owned(),
+                read_only: true,
+                view_age_ms: Some(1500),
+                view_amiss: None,
+            })
         }
 
         fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>> {
@@ -218,6 +228,19 @@ mod http_port {
         let (status, text) = server.get("/readyz").await;
         assert_eq!(status, 200);
         assert!(text.ends_with("\r\n\r\nready\nthe object store is left alone\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_a_server_is_comes_as_json_with_the_promised_fields() {
+        let server = start(Broker::default(), Limits::default()).await;
+        let (status, text) = server.get("/v1/server").await;
+        assert_eq!(status, 200);
+        let body = text.split_once("\r\n\r\n").unwrap().1;
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        let expected = serde_json::json!({
+            "cluster_id": "c-1", "read_only": true, "view_age_ms": 1500, "view_amiss": null,
+        });
+        assert_eq!(json, expected);
     }
 
     #[tokio::test]

@@ -8,12 +8,13 @@ use futures::future::BoxFuture;
 use icecore_tiering::{Bounds, StoreState};
 use parking_lot::Mutex;
 
+use super::follow::View;
 use super::jobs::Jobs;
 use super::{replay_plan, replays};
 use crate::broker::Broker;
 use crate::http::{
     AskError, JobRefused, JobRequest, JobStatus, ObserveError, Observed, PartitionStatus, PlanAsk,
-    ReplayPlan, ReplaysStatus, TierJobs, TierStatus, WarmAsk, Warmed,
+    ReplayPlan, ReplaysStatus, ServerStatus, TierJobs, TierStatus, WarmAsk, Warmed,
 };
 use crate::log::{FileKind, Sealed};
 use crate::replica::{Partition, Replicas};
@@ -26,8 +27,10 @@ pub(super) struct Observer {
 /// What can be looked at and asked once the broker has started, beside its partitions.
 pub(super) struct Parts {
     pub(super) broker: Arc<Broker>,
-    /// None without a remote tier.
+    /// None without a remote tier, and where the store is another broker's.
     pub(super) jobs: Option<Arc<Jobs>>,
+    /// Of a read-only server.
+    pub(super) view: Option<Arc<View>>,
 }
 
 enum State {
@@ -68,9 +71,19 @@ impl Observer {
         }
     }
 
+    fn view(&self) -> Option<Arc<View>> {
+        match &*self.state.lock() {
+            State::Ready(_, parts) => parts.view.clone(),
+            State::NotReady(_) => None,
+        }
+    }
+
     fn jobs(&self) -> Result<Arc<Jobs>, JobRefused> {
         match &*self.state.lock() {
-            State::Ready(_, parts) => parts.jobs.clone().ok_or(JobRefused::NoRemoteTier),
+            State::Ready(_, parts) => parts.jobs.clone().ok_or(match parts.view {
+                Some(_) => JobRefused::ReadOnly,
+                None => JobRefused::NoRemoteTier,
+            }),
             State::NotReady(why) => Err(JobRefused::NotReady(why.clone())),
         }
     }
@@ -84,14 +97,26 @@ impl Observed for Observer {
     fn remarks(&self) -> Vec<String> {
         let replicas = self.replicas().ok();
         let state = replicas.and_then(|replicas| Some(replicas.tiering()?.store_state()));
-        match state {
-            Some(StoreState::LeftAlone { since, held_back, error, .. }) => vec![format!(
+        let left_alone = match state {
+            Some(StoreState::LeftAlone { since, held_back, error, .. }) => Some(format!(
                 "the object store has failed for {} s and is left alone, {held_back} calls were not \
                  made: {error}",
                 since.as_secs()
-            )],
-            Some(StoreState::Answering) | None => Vec::new(),
-        }
+            )),
+            Some(StoreState::Answering) | None => None,
+        };
+        self.view().map(|view| view.words()).into_iter().chain(left_alone).collect()
+    }
+
+    fn server(&self) -> Result<ServerStatus, ObserveError> {
+        let (_, broker) = self.parts()?;
+        let view = self.view();
+        Ok(ServerStatus {
+            cluster_id: broker.cluster_id(),
+            read_only: view.is_some(),
+            view_age_ms: view.as_ref().map(|view| view.age().as_millis() as u64),
+            view_amiss: view.and_then(|view| view.amiss()),
+        })
     }
 
     fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>> {

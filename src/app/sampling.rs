@@ -7,6 +7,7 @@ use icecore_tiering::{CounterValues, StoreState};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::follow::Follower;
 use super::replays;
 use super::start::Started;
 use crate::metrics::{Metrics, StoreFailure, TieringMetrics};
@@ -24,6 +25,7 @@ pub(super) fn start(
     let Some(tiering) = started.replicas.tiering().cloned() else { return };
     let (replicas, broker) = (started.replicas.clone(), started.broker.clone());
     let (metrics, stop) = (metrics.clone(), stop.clone());
+    let view = started.follower.as_ref().map(Follower::view);
     tasks.spawn(async move {
         let mut before = CounterValues::default();
         loop {
@@ -37,6 +39,8 @@ pub(super) fn start(
             metrics.tiering.cache_bytes.set(held);
             let left_alone = tiering.store_state() != StoreState::Answering;
             metrics.tiering.store_is_left_alone.set(left_alone.into());
+            let age = view.as_ref().and_then(|view| i64::try_from(view.age().as_secs()).ok());
+            metrics.tiering.view_age_seconds.set(age.unwrap_or(-1));
             lag(&metrics.tiering, &replicas);
             metrics.replays.show(broker.replays().into_iter().map(replays::line));
             before = now;

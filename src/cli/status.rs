@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use crate::http::{PartitionStatus, PlanAsk, ReplayPlan, ReplaysStatus, WarmAsk, Warmed};
+use crate::http::{
+    PartitionStatus, PlanAsk, ReplayPlan, ReplaysStatus, ServerStatus, WarmAsk, Warmed,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Half a million partitions take less.
@@ -27,6 +29,11 @@ impl HttpArgs {
     /// Where each partition's bytes lie.
     pub(super) async fn partitions(&self) -> anyhow::Result<Vec<PartitionStatus>> {
         partitions(&self.http).await
+    }
+
+    /// What the server is.
+    pub(super) async fn server(&self) -> anyhow::Result<ServerStatus> {
+        ask_for(Method::GET, &self.http, "/v1/server", &()).await
     }
 
     /// Who reads the remote tier.

@@ -177,7 +177,7 @@ pub struct Controller {
     pub(super) config: Arc<BrokerConfig>,
     pub(super) image: Arc<LiveImage>,
     pub(super) store: Arc<dyn MetaStore>,
-    replicas: Arc<Replicas>,
+    pub(super) replicas: Arc<Replicas>,
     pub(super) paces: Arc<Paces>,
     pub(super) changing: Mutex<()>,
 }

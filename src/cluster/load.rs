@@ -23,13 +23,14 @@ pub async fn load_image(
     image.broker_overrides = Arc::new(store.broker_overrides().await?);
     let mut deleting = Vec::new();
     for stored in store.topics().await? {
-        let topic = topic(config, &stored, controller);
+        let topic = topic_image(config, &stored, controller);
         if stored.deleting { deleting.push(topic) } else { image.insert(topic) }
     }
     Ok((image, deleting))
 }
 
-fn topic(
+/// A stored topic with its effective settings, led by that broker.
+pub(super) fn topic_image(
     config: &BrokerConfig,
     stored: &StoredTopic,
     leader: crate::model::BrokerId,

@@ -5,6 +5,7 @@
 mod alter_broker;
 mod controller;
 mod erase;
+mod follow;
 mod load;
 mod snapshot;
 mod sqlite_store;

@@ -22,6 +22,13 @@ const OWN_SETTINGS: &[Setting] = &[
         "The folder of that cache, for one broker alone; `cache` in the data directory when not set. What lies there may be deleted while the broker is stopped.",
     ),
     Setting::new(
+        "tiering.follow.interval.ms",
+        Long,
+        "10000",
+        AtLeast(100),
+        "How often a read-only server looks into the store for what the cluster's broker has told since: new segments, log starts, topics. The broker tells it every tiering.meta.upload.interval.ms.",
+    ),
+    Setting::new(
         "tiering.gc.interval.ms",
         Long,
         "600000",

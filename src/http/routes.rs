@@ -33,6 +33,7 @@ pub(super) fn router<O: Observed + TierJobs>(
     let gate = Gate { requests, timeout: limits.request_timeout };
     let health = Router::new()
         .route("/readyz", get(ready::<O>))
+        .route("/v1/server", get(server::<O>))
         .route("/v1/partitions", get(partitions::<O>))
         .route("/v1/replays", get(replays::<O>))
         .route("/v1/replay-plan", get(replay_plan::<O>))
@@ -91,6 +92,13 @@ async fn partitions<O: Observed>(State(observed): State<Arc<O>>) -> Response {
     }
 }
 
+async fn server<O: Observed>(State(observed): State<Arc<O>>) -> Response {
+    match observed.server() {
+        Ok(server) => Json(server).into_response(),
+        Err(error) => failed(&*error),
+    }
+}
+
 async fn replays<O: Observed>(State(observed): State<Arc<O>>) -> Response {
     match observed.replays() {
         Ok(replays) => Json(replays).into_response(),
@@ -127,7 +135,9 @@ async fn begin<O: TierJobs>(
         Err(refused) => {
             let code = match refused {
                 JobRefused::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
-                JobRefused::NoRemoteTier | JobRefused::Busy(_) => StatusCode::CONFLICT,
+                JobRefused::NoRemoteTier | JobRefused::ReadOnly | JobRefused::Busy(_) => {
+                    StatusCode::CONFLICT
+                }
             };
             (code, format!("{refused}\n")).into_response()
         }

@@ -6,6 +6,7 @@ mod checks;
 mod config;
 mod demo;
 mod dump;
+mod read_only;
 mod records;
 mod replay;
 mod tiers;

@@ -17,6 +17,8 @@ mod death;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod follow;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod matrix;
