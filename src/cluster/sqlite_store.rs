@@ -42,7 +42,10 @@ pub enum OpenMetaStoreError {
         source: rusqlite::Error,
     },
     /// A newer icecore has changed the schema, or an older migration differs.
-    #[error("metadata database {path} does not fit this version of icecore: {source}")]
+    #[error(
+        "metadata database {path} does not fit this version: {source}. If a later version of icecore \
+         wrote it, start that version"
+    )]
     Schema {
         /// The file.
         path: String,

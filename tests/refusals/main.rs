@@ -18,6 +18,8 @@ mod groups;
 #[cfg(test)]
 mod log_lines;
 #[cfg(test)]
+mod newer;
+#[cfg(test)]
 mod oddities;
 #[cfg(test)]
 mod owners;

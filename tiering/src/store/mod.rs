@@ -206,10 +206,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::WrongBytes`] when it is larger, or its body shorter than the store says.
     pub async fn get_whole(&self, object: &Path, max: u64) -> Result<Bytes, StoreError> {
+        self.get_whole_into(object, max, |_| std::future::ready(())).await.map(|(bytes, ())| bytes)
+    }
+
+    /// The same; between the head of the answer and its body, which may be large, it is told how
+    /// many bytes will come, and waits for room for them.
+    pub(crate) async fn get_whole_into<R, F: Future<Output = R>>(
+        &self,
+        object: &Path,
+        max: u64,
+        make_room: impl FnOnce(u64) -> F,
+    ) -> Result<(Bytes, R), StoreError> {
         self.counters.gets.bump();
         let get = self.inner.get(object);
         let (found, mut attempt) = self.calls.open(StoreCall::Get, object, get).await?;
         let size = found.meta.size;
+        let room = make_room(size.min(max)).await;
         let body = async {
             let bytes = if size > max { Ok(Bytes::new()) } else { found.bytes().await };
             bytes.map_err(|error| StoreError::from_client(StoreCall::Get, object, &error))
@@ -217,7 +229,7 @@ impl Store {
         let bytes = attempt.step(size.min(max), body).await?;
         self.counters.fetched_bytes.add(bytes.len() as u64);
         self.check_length(object, size, &bytes)?;
-        Ok(bytes)
+        Ok((bytes, room))
     }
 
     /// The size and time of an object.

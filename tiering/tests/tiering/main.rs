@@ -38,6 +38,8 @@ mod replay;
 mod shaped;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod watch;
 
 use std::sync::Arc;
 
