@@ -12,7 +12,7 @@ use crate::app::meta::CLUSTER;
 use crate::cluster::{ClusterSnapshot, Controller, SnapshotError};
 use crate::config::BrokerConfig;
 use crate::metadata::{StoredTopic, TopicImage};
-use crate::model::{LeaderEpoch, TopicPartition};
+use crate::model::{LeaderEpoch, TopicId, TopicPartition};
 use crate::replica::{HostError, MoveError, Replicas, Suspects};
 
 /// Partitions that are looked at at a time.
@@ -91,13 +91,12 @@ impl Looked {
     /// In words; `None` when all was seen.
     pub(super) fn amiss(&self) -> Option<String> {
         let first = &self.behind[..self.behind.len().min(NAMED_MAX)];
-        (!first.is_empty()).then(|| {
-            format!(
-                "{} partitions wait for what the store's lists do not show, such as {}",
-                self.behind.len(),
-                first.join(", ")
-            )
-        })
+        let more = match self.behind.len() - first.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let shown = || format!("the store's lists do not show all of {}{more}", first.join(", "));
+        (!first.is_empty()).then(shown)
     }
 }
 
@@ -120,7 +119,7 @@ pub(in crate::app) struct Eye {
     hosted: bool,
     stands: HashMap<TopicPartition, Stand>,
     /// Topics as clients see them.
-    shown: Vec<StoredTopic>,
+    shown: HashMap<TopicId, StoredTopic>,
     /// Topics that were dropped since they were asked for.
     gone: Vec<Arc<TopicImage>>,
 }
@@ -134,7 +133,7 @@ impl Eye {
             told: None,
             hosted: false,
             stands: HashMap::new(),
-            shown: Vec::new(),
+            shown: HashMap::new(),
             gone: Vec::new(),
         }
     }
@@ -263,9 +262,9 @@ impl Eye {
             let leader_epochs = topic.partitions.iter().map(epoch).collect::<Option<_>>()?;
             Some(StoredTopic { leader_epochs, ..topic.stored.clone() })
         });
-        let seen: Vec<_> = seen.collect();
-        let changed: Vec<_> =
-            seen.iter().filter(|topic| !self.shown.contains(topic)).cloned().collect();
+        let seen: HashMap<_, _> = seen.map(|topic| (topic.id, topic)).collect();
+        let is_new = |topic: &&StoredTopic| self.shown.get(&topic.id) != Some(*topic);
+        let changed: Vec<_> = seen.values().filter(is_new).cloned().collect();
         if !changed.is_empty() {
             self.parts.controller.show_followed(&changed).await;
         }

@@ -69,6 +69,7 @@ impl Follower {
         observer.starting("reading what the object store has of the cluster");
         let began = Instant::now();
         let looked = {
+            // Looked with again and again, by one at a time.
             let first = tokio::sync::Mutex::new(&mut eye);
             let look = || async { first.lock().await.look().await };
             until_reachable(observer, LookError::may_pass, look).await?

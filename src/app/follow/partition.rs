@@ -83,15 +83,19 @@ pub(super) async fn follow(
     let mut next = end.max(start);
     stand.leader_epoch = stand.leader_epoch.max(told.leader_epoch).max(partition.leader_epoch());
     let more = told.last.is_some_and(|last| last.end >= next);
-    if how.list || more || !stand.known || stand.hole.is_some() {
+    let listed = how.list || more || !stand.known || stand.hole.is_some();
+    if listed {
         next = list(tiering, told, &mut stand, next).await?;
     }
     if how.suspect {
         // With no log left, nothing of what is known can be read any more.
         start = start.max(tiering.first_there(&told.key).await?.unwrap_or(next));
     }
-    let first = tiering.next_after(&told.key, Offset::new(-1)).await?;
-    if let Some(first) = first.filter(|first| first.end >= start) {
+    // What lies before the first segment is in the store no more.
+    if (listed || how.suspect)
+        && let Some(first) = tiering.next_after(&told.key, Offset::new(-1)).await?
+        && first.end >= start
+    {
         start = start.max(first.base);
     }
     if next > end || !stand.known || stand.leader_epoch > partition.leader_epoch() {
