@@ -25,7 +25,7 @@ pub async fn load_image(
     image.policies = config.policies_with(given(store.policies().await?));
     let mut deleting = Vec::new();
     for stored in store.topics().await? {
-        let topic = topic(config, &image.policies, &stored, controller);
+        let topic = topic_image(config, &image.policies, &stored, controller);
         if stored.deleting { deleting.push(topic) } else { image.insert(topic) }
     }
     Ok((image, deleting))
@@ -50,7 +50,8 @@ fn forever() -> BTreeMap<String, String> {
     forever.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-fn topic(
+/// A stored topic with its effective settings, led by that broker.
+pub(super) fn topic_image(
     config: &BrokerConfig,
     policies: &Policies,
     stored: &StoredTopic,
