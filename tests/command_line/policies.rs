@@ -98,9 +98,11 @@ fn a_topics_own_setting_counts_before_its_policys_and_that_before_the_brokers() 
     let text = broker.run("policy explain orders-eu");
     assert!(text.contains("has policy long (set), by pattern orders-*, priority 0"), "{text}");
     let line = text.lines().find(|line| line.starts_with("retention.ms ")).expect("a line");
-    let places = "topic  10800000 (policy long), 3600000 (broker's log.retention.ms), \
-                  604800000 (default)";
-    assert!(line.ends_with(places), "{line}");
+    let words: Vec<_> = line.split_whitespace().collect();
+    let expected = "retention.ms 60000 topic 10800000 (policy long), 3600000 (broker's \
+                    log.retention.ms), 604800000 (default)";
+    assert_eq!(words.join(" "), expected);
+    assert!(text.contains("\nsegment.bytes "), "every setting, also one that nobody gave: {text}");
 
     broker.run("topic alter orders-eu --config retention.ms=");
     broker.run("policy delete long");

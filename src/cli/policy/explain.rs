@@ -6,8 +6,8 @@ use super::list::from;
 use crate::cli::table::{Align, Table};
 use crate::http::{Explained, PolicyMatch, SettingFrom, ValueFrom};
 
-/// `all` shows also settings that nobody gave.
-pub(super) fn text(explained: &Explained, all: bool) -> String {
+/// What is told to people.
+pub(super) fn text(explained: &Explained) -> String {
     let mut text = format!("topic {}", explained.topic);
     if !explained.exists {
         text.push_str(", which is not there: this is what it would have");
@@ -27,9 +27,6 @@ pub(super) fn text(explained: &Explained, all: bool) -> String {
         ("INSTEAD OF", Align::Left),
     ]);
     for setting in &explained.settings {
-        if !all && setting.value.from == SettingFrom::Default {
-            continue;
-        }
         let instead = setting.instead_of.iter();
         let instead = instead.map(|value| format!("{} ({})", shown(value), place(value)));
         table.row([

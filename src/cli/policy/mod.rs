@@ -89,9 +89,6 @@ struct DryRun {
 struct Explain {
     /// The topic. One that is not there is told what it would have.
     topic: String,
-    /// Also settings that nobody gave.
-    #[arg(long)]
-    all: bool,
     #[command(flatten)]
     reach: Reach,
 }
@@ -107,9 +104,9 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
             let outcome = http.delete_policy(name, dry_run.dry_run).await?;
             output.show(&outcome, || outcome::text(&outcome, &format!("deleted policy {name}")))
         }
-        Action::Explain(Explain { topic, all, reach: Reach { http, output } }) => {
+        Action::Explain(Explain { topic, reach: Reach { http, output } }) => {
             let explained = http.explain(topic).await?;
-            output.show(&explained, || explain::text(&explained, *all))
+            output.show(&explained, || explain::text(&explained))
         }
     }
 }
