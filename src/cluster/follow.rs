@@ -8,12 +8,30 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::controller::Controller;
-use super::load::topic_image;
+use super::load::{in_force, taken, topic_image};
+use crate::config::{Policies, PolicyText};
 use crate::metadata::{ClusterImage, StoredTopic, TopicImage};
 use crate::model::TopicId;
 use crate::replica::HostError;
 
 impl Controller {
+    /// Takes over the policies that the cluster's broker was given while it ran, for all topics at
+    /// once; what this server's own file says counts as well. Gives the policies in force.
+    pub async fn follow_policies(&self, given: Vec<PolicyText>) -> Policies {
+        let _one_at_a_time = self.changing.lock().await;
+        let (policies, image) = (self.config.policies_with(taken(given)), self.image.load());
+        let mut changed = Vec::new();
+        for topic in image.topics() {
+            let config = in_force(&self.config, &policies, &topic.name, &topic.overrides);
+            if config != *topic.config {
+                changed.push(TopicImage { config: config.into(), ..TopicImage::clone(topic) });
+            }
+        }
+        changed.iter().for_each(|topic| self.replicas.configure_topic(topic));
+        self.image.publish(image.with_policies(policies.clone(), changed));
+        policies
+    }
+
     /// Drops the topics that are not among `wanted`, and hosts the partitions that are new. Gives the
     /// dropped ones, and whether all could be hosted. What is hosted is not shown yet: see
     /// [`Controller::show_followed`].

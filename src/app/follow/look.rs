@@ -189,7 +189,9 @@ impl Eye {
         let found = self.parts.tiering.meta_after(CLUSTER, known).await?;
         if let Some(newest) = found.newest {
             let snapshot = ClusterSnapshot::decode(&newest.payload)?;
-            self.told = Some((newest.number, told(&self.parts.config, snapshot)));
+            let policies = self.parts.controller.follow_policies(snapshot.policies).await;
+            let topics = told(&self.parts.config, &policies, snapshot.topics);
+            self.told = Some((newest.number, topics));
             self.hosted = false;
         }
         Ok(())

@@ -3,8 +3,8 @@
 
 use icecore_tiering::{ObjectName, PartitionKey};
 
-use crate::cluster::{ClusterSnapshot, SnapshotTopic};
-use crate::config::{BrokerConfig, TopicConfig};
+use crate::cluster::SnapshotTopic;
+use crate::config::{BrokerConfig, Policies, TopicConfig};
 use crate::metadata::{StoredTopic, is_internal_topic};
 use crate::model::{LeaderEpoch, Offset, TopicPartition};
 
@@ -28,9 +28,13 @@ pub(super) struct ToldPartition {
 
 /// The topics that tier. Others have no history in the store: shown, they would look empty. Those
 /// that a broker keeps for itself are this one's own.
-pub(super) fn told(config: &BrokerConfig, snapshot: ClusterSnapshot) -> Vec<ToldTopic> {
+pub(super) fn told(
+    config: &BrokerConfig,
+    policies: &Policies,
+    topics: Vec<SnapshotTopic>,
+) -> Vec<ToldTopic> {
     let tiers = |stored: &StoredTopic| {
-        let settings = TopicConfig::new(config, &stored.name, &stored.overrides);
+        let settings = TopicConfig::new(config, policies, &stored.name, &stored.overrides);
         // What another version took, this one may not: it is served all the same.
         settings.map_or(true, |settings| settings.remote_storage_enable())
     };
@@ -38,7 +42,7 @@ pub(super) fn told(config: &BrokerConfig, snapshot: ClusterSnapshot) -> Vec<Told
         let stored = &topic.stored;
         !stored.deleting && !is_internal_topic(&stored.name) && tiers(stored)
     };
-    snapshot.topics.into_iter().filter(is_read).map(of_topic).collect()
+    topics.into_iter().filter(is_read).map(of_topic).collect()
 }
 
 fn of_topic(topic: SnapshotTopic) -> ToldTopic {
@@ -86,7 +90,7 @@ mod tests {
             topic("of-a-later-version", false, &[("no.such.setting", "1")]),
         ];
         let config = BrokerConfig::in_dir(Path::new("/d"), &[]).expect("config");
-        let told = told(&config, ClusterSnapshot { topics, next_producer_id: 0 });
+        let told = told(&config, &Policies::none(), topics);
         let names: Vec<_> = told.iter().map(|topic| &*topic.stored.name).collect();
         assert_eq!(names, ["read", "of-a-later-version"]);
         let second = &told[0].partitions[1];
