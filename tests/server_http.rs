@@ -13,7 +13,8 @@ mod http_port {
         self, AskError, CheckOutcome, ConsumerStatus, DiskState, DiskStatus, Explained, JobEnd,
         JobProgress, JobRefused, JobRequest, JobResult, JobState, JobStatus, Limits, ObserveError,
         Observed, PartitionStatus, PlanAsk, PolicyFrom, PolicyOutcome, PolicyStatus, ReplayPlan,
-        ReplayStatus, ReplaysStatus, TierJobs, TierPolicies, TierStatus, WarmAsk, Warmed,
+        ReplayStatus, ReplaysStatus, ServerStatus, TierJobs, TierPolicies, TierStatus, WarmAsk,
+        Warmed,
     };
     use icecore::metrics::Metrics;
     use parking_lot::Mutex;
@@ -139,6 +140,15 @@ mod http_port {
 
         fn remarks(&self) -> Vec<String> {
             self.remarks.clone()
+        }
+
+        fn server(&self) -> Result<ServerStatus, ObserveError> {
+            Ok(ServerStatus {
+                cluster_id: "c-1".to_owned(),
+                read_only: true,
+                view_age_ms: Some(1500),
+                view_amiss: None,
+            })
         }
 
         fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>> {
@@ -285,6 +295,19 @@ mod http_port {
         let (status, text) = server.get("/readyz").await;
         assert_eq!(status, 200);
         assert!(text.ends_with("\r\n\r\nready\nthe object store is left alone\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_a_server_is_comes_as_json_with_the_promised_fields() {
+        let server = start(Broker::default(), Limits::default()).await;
+        let (status, text) = server.get("/v1/server").await;
+        assert_eq!(status, 200);
+        let body = text.split_once("\r\n\r\n").unwrap().1;
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        let expected = serde_json::json!({
+            "cluster_id": "c-1", "read_only": true, "view_age_ms": 1500, "view_amiss": null,
+        });
+        assert_eq!(json, expected);
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use icecore_tiering::{Bounds, StoreState};
 use parking_lot::Mutex;
 
+use super::follow::View;
 use super::jobs::Jobs;
 use super::policies::PolicyDesk;
 use super::{disk, replay_plan, replays};
@@ -15,8 +16,8 @@ use crate::broker::Broker;
 use crate::config::PolicyText;
 use crate::http::{
     AskError, DiskStatus, Explained, JobRefused, JobRequest, JobStatus, ObserveError, Observed,
-    PartitionStatus, PlanAsk, PolicyOutcome, PolicyStatus, ReplayPlan, ReplaysStatus, TierJobs,
-    TierPolicies, TierStatus, WarmAsk, Warmed,
+    PartitionStatus, PlanAsk, PolicyOutcome, PolicyStatus, ReplayPlan, ReplaysStatus, ServerStatus,
+    TierJobs, TierPolicies, TierStatus, WarmAsk, Warmed,
 };
 use crate::log::{FileKind, Sealed};
 use crate::replica::{Partition, Replicas};
@@ -30,8 +31,10 @@ pub(super) struct Observer {
 pub(super) struct Parts {
     pub(super) broker: Arc<Broker>,
     pub(super) policies: Arc<PolicyDesk>,
-    /// None without a remote tier.
+    /// None without a remote tier, and where the store is another broker's.
     pub(super) jobs: Option<Arc<Jobs>>,
+    /// Of a read-only server.
+    pub(super) view: Option<Arc<View>>,
 }
 
 enum State {
@@ -79,9 +82,27 @@ impl Observer {
         }
     }
 
+    fn writable_desk(&self) -> Result<Arc<PolicyDesk>, AskError> {
+        if self.view().is_some() {
+            let why = "this server only reads the cluster: set policies on its broker";
+            return Err(AskError::Refused(why.to_owned()));
+        }
+        self.desk().map_err(not_ready)
+    }
+
+    fn view(&self) -> Option<Arc<View>> {
+        match &*self.state.lock() {
+            State::Ready(_, parts) => parts.view.clone(),
+            State::NotReady(_) => None,
+        }
+    }
+
     fn jobs(&self) -> Result<Arc<Jobs>, JobRefused> {
         match &*self.state.lock() {
-            State::Ready(_, parts) => parts.jobs.clone().ok_or(JobRefused::NoRemoteTier),
+            State::Ready(_, parts) => parts.jobs.clone().ok_or(match parts.view {
+                Some(_) => JobRefused::ReadOnly,
+                None => JobRefused::NoRemoteTier,
+            }),
             State::NotReady(why) => Err(JobRefused::NotReady(why.clone())),
         }
     }
@@ -103,11 +124,23 @@ impl Observed for Observer {
             Some(StoreState::Answering) | None => None,
         };
         let disk = disk::status(&replicas.space().report());
-        store.into_iter().chain(disk.remark()).collect()
+        let view = self.view().map(|view| view.words());
+        view.into_iter().chain(store).chain(disk.remark()).collect()
     }
 
     fn disk(&self) -> Result<DiskStatus, ObserveError> {
         Ok(disk::status(&self.replicas()?.space().report()))
+    }
+
+    fn server(&self) -> Result<ServerStatus, ObserveError> {
+        let (_, broker) = self.parts()?;
+        let view = self.view();
+        Ok(ServerStatus {
+            cluster_id: broker.cluster_id(),
+            read_only: view.is_some(),
+            view_age_ms: view.as_ref().map(|view| view.age().as_millis() as u64),
+            view_amiss: view.and_then(|view| view.amiss()),
+        })
     }
 
     fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>> {
@@ -155,10 +188,7 @@ impl TierPolicies for Observer {
         policy: PolicyText,
         dry_run: bool,
     ) -> BoxFuture<'_, Result<PolicyOutcome, AskError>> {
-        Box::pin(async move {
-            let policies = self.desk().map_err(not_ready)?;
-            policies.set(policy, dry_run).await
-        })
+        Box::pin(async move { self.writable_desk()?.set(policy, dry_run).await })
     }
 
     fn delete_policy(
@@ -166,10 +196,7 @@ impl TierPolicies for Observer {
         name: String,
         dry_run: bool,
     ) -> BoxFuture<'_, Result<PolicyOutcome, AskError>> {
-        Box::pin(async move {
-            let policies = self.desk().map_err(not_ready)?;
-            policies.delete(&name, dry_run).await
-        })
+        Box::pin(async move { self.writable_desk()?.delete(&name, dry_run).await })
     }
 
     fn explain(&self, topic: &str) -> Result<Explained, ObserveError> {

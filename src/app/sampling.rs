@@ -7,6 +7,7 @@ use icecore_tiering::{CounterValues, StoreState, Tiering};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::follow::{Follower, View};
 use super::replays;
 use super::start::Started;
 use crate::broker::Broker;
@@ -26,6 +27,7 @@ pub(super) fn start(
         replicas: started.replicas.clone(),
         broker: started.broker.clone(),
         metrics: metrics.clone(),
+        view: started.follower.as_ref().map(Follower::view),
     };
     let stop = stop.clone();
     tasks.spawn(async move {
@@ -49,6 +51,8 @@ struct Sampler {
     replicas: Arc<Replicas>,
     broker: Arc<Broker>,
     metrics: Arc<Metrics>,
+    /// Of a read-only server.
+    view: Option<Arc<View>>,
 }
 
 impl Sampler {
@@ -73,6 +77,8 @@ impl Sampler {
         metrics.cache_bytes.set(signed(tiering.cache_held_bytes()));
         let left_alone = tiering.store_state() != StoreState::Answering;
         metrics.store_is_left_alone.set(left_alone.into());
+        let age = self.view.as_ref().and_then(|view| i64::try_from(view.age().as_secs()).ok());
+        metrics.view_age_seconds.set(age.unwrap_or(-1));
         lag(metrics, &self.replicas);
         self.metrics.replays.show(self.broker.replays().into_iter().map(replays::line));
         now

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::http::{
     ChangeQuery, DiskStatus, ExplainQuery, Explained, PartitionStatus, PlanAsk, PolicyBody,
-    PolicyOutcome, PolicyStatus, ReplayPlan, ReplaysStatus, WarmAsk, Warmed,
+    PolicyOutcome, PolicyStatus, ReplayPlan, ReplaysStatus, ServerStatus, WarmAsk, Warmed,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -30,6 +30,11 @@ impl HttpArgs {
     /// Where each partition's bytes lie.
     pub(super) async fn partitions(&self) -> anyhow::Result<Vec<PartitionStatus>> {
         partitions(&self.http).await
+    }
+
+    /// What the server is.
+    pub(super) async fn server(&self) -> anyhow::Result<ServerStatus> {
+        ask_for(Method::GET, &self.http, "/v1/server", &()).await
     }
 
     /// Who reads the remote tier.

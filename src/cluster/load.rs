@@ -22,18 +22,18 @@ pub async fn load_image(
     let controller = node.id;
     let mut image = ClusterImage::new(cluster_id.into(), vec![node], controller);
     image.broker_overrides = Arc::new(store.broker_overrides().await?);
-    image.policies = config.policies_with(given(store.policies().await?));
+    image.policies = config.policies_with(taken(store.policies().await?));
     let mut deleting = Vec::new();
     for stored in store.topics().await? {
-        let topic = topic(config, &image.policies, &stored, controller);
+        let topic = topic_image(config, &image.policies, &stored, controller);
         if stored.deleting { deleting.push(topic) } else { image.insert(topic) }
     }
     Ok((image, deleting))
 }
 
-/// The policies that were given while the broker ran. What another version took, this one may not: its
+/// Policies that were given while a broker ran. What another version took, this one may not: its
 /// topics are then kept without bounds, since the broker's may be narrower.
-fn given(stored: Vec<PolicyText>) -> Vec<Policy> {
+pub(super) fn taken(stored: Vec<PolicyText>) -> Vec<Policy> {
     let checked = stored.into_iter().filter_map(|text| {
         let checked = Policy::check(text.clone()).or_else(|error| {
             tracing::error!(%error, "a policy does not fit any more: its topics are kept without bounds");
@@ -50,22 +50,33 @@ fn forever() -> BTreeMap<String, String> {
     forever.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-fn topic(
+/// The settings of a topic, whatever it was given by whichever version.
+pub(super) fn in_force(
+    config: &BrokerConfig,
+    policies: &Policies,
+    topic: &str,
+    overrides: &BTreeMap<String, String>,
+) -> TopicConfig {
+    let effective = TopicConfig::new(config, policies, topic, overrides).or_else(|error| {
+        // A changed policy or broker default can contradict what a topic was given long ago. The topic stays
+        // readable with its plain defaults; nothing of it is deleted by a guess.
+        tracing::error!(topic, %error, "a topic's settings do not fit any more: kept without bounds");
+        TopicConfig::new(config, &Policies::none(), topic, &forever())
+    });
+    match effective {
+        Ok(config) => config,
+        Err(error) => unreachable!("settings without bounds fit every broker: {error}"),
+    }
+}
+
+/// A stored topic with its effective settings, led by that broker.
+pub(super) fn topic_image(
     config: &BrokerConfig,
     policies: &Policies,
     stored: &StoredTopic,
     leader: crate::model::BrokerId,
 ) -> TopicImage {
-    let effective = TopicConfig::new(config, policies, &stored.name, &stored.overrides).or_else(|error| {
-        // A changed policy or broker default can contradict what a topic was given long ago. The topic stays
-        // readable with its plain defaults; nothing of it is deleted by a guess.
-        tracing::error!(topic = %stored.name, %error, "a topic's settings do not fit any more: kept without bounds");
-        TopicConfig::new(config, &Policies::none(), &stored.name, &forever())
-    });
-    let config = match effective {
-        Ok(config) => config,
-        Err(error) => unreachable!("settings without bounds fit every broker: {error}"),
-    };
+    let config = in_force(config, policies, &stored.name, &stored.overrides);
     TopicImage {
         id: stored.id,
         name: stored.name.clone(),
@@ -87,7 +98,7 @@ mod tests {
             priority: 0,
             settings: [("retention.of.a.later.version".to_owned(), "1".to_owned())].into(),
         };
-        let policies = Policies::new(Arc::new([]), given(vec![text]));
+        let policies = Policies::new(Arc::new([]), taken(vec![text]));
         let config = BrokerConfig::in_dir(std::path::Path::new("/d"), &[]).expect("defaults");
         let of =
             |topic| TopicConfig::new(&config, &policies, topic, &BTreeMap::new()).expect("fits");

@@ -6,6 +6,7 @@ mod alter_broker;
 mod alter_policy;
 mod controller;
 mod erase;
+mod follow;
 mod load;
 mod snapshot;
 mod sqlite_policies;

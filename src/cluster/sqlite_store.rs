@@ -24,6 +24,12 @@ mod migrations {
 
 /// The fact that tells data directories apart.
 const INSTANCE: &str = "instance";
+/// The fact that names the cluster.
+const CLUSTER_ID: &str = "cluster.id";
+/// The fact that says what the data directory is for, and its values.
+const ROLE: &str = "role";
+const LEADS: &str = "leads";
+const READS: &str = "reads";
 
 /// `metadata.db` could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +92,27 @@ impl SqliteMetaStore {
         self.transact(move |tx| fact(tx, INSTANCE, &fresh)).await
     }
 
+    /// Notes what a new data directory is for: to lead a cluster, or to only read one that another
+    /// broker leads. Gives what it is for, and the cluster's id if it knows one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn begin_as(
+        &self,
+        read_only: bool,
+    ) -> Result<(bool, Option<String>), MetaStoreError> {
+        self.transact(move |tx| {
+            let find = "SELECT value FROM facts WHERE name = ?1";
+            let known = |name| tx.query_row(find, [name], |row| row.get(0)).optional();
+            let cluster_id: Option<String> = known(CLUSTER_ID).map_err(engine)?;
+            // One that knows its cluster and not what it is for is older than the difference.
+            let read_only = read_only && cluster_id.is_none();
+            let found = fact(tx, ROLE, if read_only { READS } else { LEADS })?;
+            Ok((found == READS, cluster_id))
+        })
+        .await
+    }
+
     /// Puts a whole cluster into an empty database, in one transaction.
     ///
     /// # Errors
@@ -97,7 +124,7 @@ impl SqliteMetaStore {
         policies: Vec<PolicyText>,
         next_producer_id: i64,
     ) -> Result<(), MetaStoreError> {
-        let facts = [("cluster.id", cluster_id.to_owned()), (INSTANCE, instance.to_owned())];
+        let facts = [(CLUSTER_ID, cluster_id.to_owned()), (INSTANCE, instance.to_owned())];
         self.transact(move |tx| {
             for (name, value) in facts {
                 tx.execute("INSERT INTO facts (name, value) VALUES (?1, ?2)", [name, &value])
@@ -138,7 +165,7 @@ fn engine(source: impl std::error::Error + Send + Sync + 'static) -> MetaStoreEr
 impl MetaStore for SqliteMetaStore {
     async fn cluster_id(&self, wanted: Option<&str>) -> Result<String, MetaStoreError> {
         let fresh = wanted.map_or_else(|| TopicId::random().to_string(), str::to_owned);
-        self.transact(move |tx| fact(tx, "cluster.id", &fresh)).await
+        self.transact(move |tx| fact(tx, CLUSTER_ID, &fresh)).await
     }
 
     async fn topics(&self) -> Result<Vec<StoredTopic>, MetaStoreError> {
@@ -470,6 +497,20 @@ mod tests {
         store.create_topic(&second).await.expect("the name is free");
         store.forget_topic(first.id).await.expect("forget");
         assert_eq!(store.topics().await.expect("topics"), vec![second]);
+    }
+
+    #[tokio::test]
+    async fn a_directory_stays_what_it_was_made_for_and_an_older_one_leads() {
+        let (reads, leads) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let store = open(&reads);
+        assert_eq!(store.begin_as(true).await.expect("new"), (true, None));
+        store.cluster_id(Some("c")).await.expect("id");
+        let (read_only, cluster_id) = store.begin_as(false).await.expect("known");
+        assert_eq!((read_only, cluster_id.as_deref()), (true, Some("c")));
+
+        let store = open(&leads);
+        store.cluster_id(Some("c")).await.expect("an id, as older versions made it");
+        assert!(!store.begin_as(true).await.expect("older").0);
     }
 
     #[tokio::test]

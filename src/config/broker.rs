@@ -32,6 +32,8 @@ pub struct Places {
     pub http: Option<String>,
     /// `--store`.
     pub store: Option<String>,
+    /// `--read-only`.
+    pub read_only: Option<bool>,
 }
 
 /// What a configuration is made of.
@@ -73,6 +75,7 @@ pub struct BrokerConfig {
     advertise: Option<String>,
     http: String,
     store: StoreTable,
+    read_only: bool,
     values: HashMap<&'static str, (Value, ConfigSource)>,
     policies: Arc<[Policy]>,
 }
@@ -101,6 +104,11 @@ impl BrokerConfig {
             .or_else(|| file.data_dir.clone().map(PathBuf::from))
             .unwrap_or_else(|| PathBuf::from("icecore-data"));
         let store = places.store.or_else(|| file.store.clone());
+        let read_only = places.read_only.or(file.read_only).unwrap_or(false);
+        if read_only && store.is_none() {
+            let text = "a read-only server reads the store of another broker: give --store";
+            problems.push(Problem::Conflict(text.into()));
+        }
         let store = store_table(store, &file.stores, &data_dir);
         let config = Self {
             data_dir,
@@ -108,6 +116,7 @@ impl BrokerConfig {
             advertise: places.advertise.or(file.advertise),
             http: places.http.or(file.http).unwrap_or_else(|| "127.0.0.1:9600".into()),
             store,
+            read_only,
             values,
             policies: policy::of_file(file.policies, &mut problems),
         };
@@ -145,6 +154,11 @@ impl BrokerConfig {
                 self.store.url
             );
             problems.push(Problem::Conflict(text));
+        }
+        if self.read_only && !self.remote_storage_system_enable() {
+            let text = "a read-only server needs remote.log.storage.system.enable=true: it has nothing \
+                 but the store";
+            problems.push(Problem::Conflict(text.into()));
         }
         if self.number("group.min.session.timeout.ms") > self.number("group.max.session.timeout.ms")
         {
@@ -291,6 +305,12 @@ impl BrokerConfig {
         &self.store
     }
 
+    /// Whether the cluster in the store is another broker's, and is only read.
+    #[must_use]
+    pub fn read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// The folder of the read cache.
     #[must_use]
     pub fn cache_dir(&self) -> PathBuf {
@@ -380,6 +400,7 @@ getters! {
     socket_receive_buffer_bytes -> Option<usize> = size_if_set("socket.receive.buffer.bytes");
     socket_request_max_bytes -> usize = size("socket.request.max.bytes");
     socket_send_buffer_bytes -> Option<usize> = size_if_set("socket.send.buffer.bytes");
+    follow_interval -> Duration = millis("tiering.follow.interval.ms");
     tiering_gc_interval -> Duration = millis("tiering.gc.interval.ms");
     tiering_gc_min_age -> Duration = millis("tiering.gc.min.age.ms");
     read_ahead_max_bytes -> i64 = number("tiering.read.ahead.max.bytes");
@@ -494,6 +515,23 @@ mod tests {
         let error = BrokerConfig::load(&Sources { places, ..Sources::default() });
         let error = error.expect_err("refused").to_string();
         assert!(error.contains("store is \"main\": give a URL"), "{error}");
+    }
+
+    #[test]
+    fn a_read_only_server_needs_a_store_of_anothers() {
+        let load = |places, settings: &[(&str, &str)]| {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let settings = settings.iter().map(owned).collect();
+            BrokerConfig::load(&Sources { places, settings, ..Sources::default() })
+        };
+        let read_only = Places { read_only: Some(true), ..Places::default() };
+        let error = load(read_only.clone(), &[]).expect_err("no store").to_string();
+        assert!(error.contains("give --store"), "{error}");
+        let with_store = Places { store: Some("file:///s".into()), ..read_only };
+        assert!(load(with_store.clone(), &[]).expect("load").read_only());
+        let without = [("remote.log.storage.system.enable", "false")];
+        let error = load(with_store, &without).expect_err("no remote tier").to_string();
+        assert!(error.contains("remote.log.storage.system.enable=true"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! listen    = "0.0.0.0:9092"
 //! advertise = "broker.example:9092"
 //! store     = "s3://bucket/prefix"      # or the name of a table below
+//! read-only = false
 //!
 //! [settings]                            # Kafka's names, in quotes
 //! "num.partitions"    = 4
@@ -36,6 +37,7 @@ pub(super) struct File {
     pub(super) advertise: Option<String>,
     pub(super) http: Option<String>,
     pub(super) store: Option<String>,
+    pub(super) read_only: Option<bool>,
     #[serde(default)]
     pub(super) settings: BTreeMap<String, Scalar>,
     #[serde(default)]

@@ -44,6 +44,13 @@ const OWN_SETTINGS: &[Setting] = &[
         "What happens when the disk runs full: `block` refuses producers until there is room; `drop-uploaded-first` gives up the oldest local segments that are uploaded, and refuses producers when there are none.",
     ),
     Setting::new(
+        "tiering.follow.interval.ms",
+        Long,
+        "10000",
+        AtLeast(100),
+        "How often a read-only server looks into the store for what the cluster's broker has told since: new segments, log starts, topics. The broker tells it every tiering.meta.upload.interval.ms.",
+    ),
+    Setting::new(
         "tiering.gc.interval.ms",
         Long,
         "600000",

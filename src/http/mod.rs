@@ -6,6 +6,7 @@
 //! | `/metrics` | OpenMetrics text, for Prometheus |
 //! | `/livez` | 200 as long as the process answers at all |
 //! | `/readyz` | 200 and what is amiss all the same, or 503 and the reason |
+//! | `/v1/server` | a JSON object, [`ServerStatus`] |
 //! | `/v1/partitions` | a JSON array of [`PartitionStatus`] |
 //! | `/v1/replays` | a JSON object, [`ReplaysStatus`] |
 //! | `/v1/replay-plan` | a JSON object, [`ReplayPlan`]; the query is [`PlanAsk`] |
@@ -42,7 +43,7 @@ pub use self::jobs::{
     CheckOutcome, Collected, Found, JobEnd, JobProgress, JobRefused, JobRequest, JobResult,
     JobState, JobStatus, NamedObjects, TierJobs, Verified, VerifiedPartition,
 };
-pub use self::observed::{ObserveError, Observed, PartitionStatus, TierStatus};
+pub use self::observed::{ObserveError, Observed, PartitionStatus, ServerStatus, TierStatus};
 pub use self::policies::{
     ChangeQuery, ChangedSetting, ChangedTopic, ExplainQuery, Explained, ExplainedSetting,
     PolicyBody, PolicyFrom, PolicyMatch, PolicyOutcome, PolicyStatus, SettingFrom, TierPolicies,

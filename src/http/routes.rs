@@ -35,6 +35,7 @@ pub(super) fn router<O: Observed + TierJobs + TierPolicies>(
     let gate = Gate { requests, timeout: limits.request_timeout };
     let health = Router::new()
         .route("/readyz", get(ready::<O>))
+        .route("/v1/server", get(server::<O>))
         .route("/v1/partitions", get(partitions::<O>))
         .route("/v1/replays", get(replays::<O>))
         .route("/v1/disk", get(disk::<O>))
@@ -92,6 +93,13 @@ async fn ready<O: Observed>(State(observed): State<Arc<O>>) -> Response {
 
 async fn partitions<O: Observed>(State(observed): State<Arc<O>>) -> Response {
     looked_at(observed.partitions().await)
+}
+
+async fn server<O: Observed>(State(observed): State<Arc<O>>) -> Response {
+    match observed.server() {
+        Ok(server) => Json(server).into_response(),
+        Err(error) => failed(&*error),
+    }
 }
 
 async fn replays<O: Observed>(State(observed): State<Arc<O>>) -> Response {
@@ -167,7 +175,9 @@ async fn begin<O: TierJobs>(
         Err(refused) => {
             let code = match refused {
                 JobRefused::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
-                JobRefused::NoRemoteTier | JobRefused::Busy(_) => StatusCode::CONFLICT,
+                JobRefused::NoRemoteTier | JobRefused::ReadOnly | JobRefused::Busy(_) => {
+                    StatusCode::CONFLICT
+                }
             };
             (code, format!("{refused}\n")).into_response()
         }

@@ -69,6 +69,14 @@ pub enum ReadError {
     Remote(#[from] icecore_tiering::ReadError),
 }
 
+impl ReadError {
+    /// Whether an object of the remote tier is gone.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Remote(icecore_tiering::ReadError::Gone { .. }))
+    }
+}
+
 /// A log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenLogError {

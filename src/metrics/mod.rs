@@ -26,6 +26,7 @@
 //! | `icecore_replay_fetched_bytes_total`, `icecore_replay_readers` | | |
 //! | `icecore_replay_{behind_offsets,bytes_per_second,time_seconds}` | `reader`, `topic`, `partition` | |
 //! | `icecore_meta_uploads_total`, `icecore_meta_upload_failures_total`, `icecore_meta_age_seconds` | | |
+//! | `icecore_view_age_seconds`, `icecore_follow_failures_total` | | |
 //! | `icecore_replayed_bytes_total`, `icecore_replay_share_bytes_per_second` | | |
 //! | `icecore_disk_{total,free}_bytes`, `icecore_disk_full_state` | | |
 //! | `icecore_disk_refused_batches_total`, `icecore_disk_dropped_{segments,bytes}_total` | | |

@@ -21,6 +21,7 @@ use super::error::{EraseError, HostError};
 use super::flusher::Flusher;
 use super::partition::{Partition, log_config};
 use super::space::{Space, WantedWatermarks};
+use super::suspects::Suspects;
 use crate::config::TopicConfig;
 use crate::log::checkpoint::CheckpointError;
 use crate::log::{AppendError, Log, LogEnv, Tier, TieredLog, partition_metadata};
@@ -40,6 +41,8 @@ pub struct ReplicasOptions {
     pub log_dir: PathBuf,
     /// The remote tier, if there is one.
     pub tiering: Option<Arc<Tiering>>,
+    /// Told of objects that are gone, where another broker's partitions are followed.
+    pub suspects: Option<Arc<Suspects>>,
     /// Clock and edges.
     pub env: LogEnv,
     /// Append lanes, each with a flusher: threads that write.
@@ -52,6 +55,7 @@ pub struct ReplicasOptions {
 pub struct Replicas {
     log_dir: PathBuf,
     tiering: Option<Arc<Tiering>>,
+    suspects: Option<Arc<Suspects>>,
     env: LogEnv,
     checkpoints: Checkpoints,
     remembered: Mutex<Remembered>,
@@ -66,7 +70,7 @@ impl Replicas {
     /// # Errors
     /// When the folder or a checkpoint cannot be read, or the watermarks do not fit the disk.
     pub fn start(options: ReplicasOptions) -> Result<Self, HostError> {
-        let ReplicasOptions { log_dir, tiering, env, lanes, watermarks } = options;
+        let ReplicasOptions { log_dir, tiering, suspects, env, lanes, watermarks } = options;
         let folder = |source| HostError::Folder { folder: log_dir.display().to_string(), source };
         std::fs::create_dir_all(&log_dir).map_err(folder)?;
         let (total, free) = disk_space(&log_dir).map_err(folder)?;
@@ -81,7 +85,17 @@ impl Replicas {
             .collect::<io::Result<_>>()
             .map_err(folder)?;
         let partitions = RwLock::new(BTreeMap::new());
-        Ok(Self { log_dir, tiering, env, checkpoints, remembered, partitions, lanes, space })
+        Ok(Self {
+            log_dir,
+            tiering,
+            suspects,
+            env,
+            checkpoints,
+            remembered,
+            partitions,
+            lanes,
+            space,
+        })
     }
 
     /// Where the partitions' folders lie.
@@ -97,6 +111,11 @@ impl Replicas {
     /// The room on the disk.
     pub fn space(&self) -> &Space {
         &self.space
+    }
+
+    /// Told of objects that are gone; `None` where no other broker's partitions are followed.
+    pub fn suspects(&self) -> Option<&Arc<Suspects>> {
+        self.suspects.as_ref()
     }
 
     /// Clock and edges.
@@ -244,12 +263,17 @@ impl Replicas {
         tokio::task::spawn_blocking(each).await.map_err(io::Error::other)?
     }
 
+    /// Removes the folders of a dropped topic. May be called again.
+    pub(super) async fn remove_folders(&self, topic: &TopicImage) -> io::Result<()> {
+        self.each_folder(topic, erase_folder).await
+    }
+
     /// Removes what a dropped topic left, on disk and in the store. May be called again.
     ///
     /// # Errors
     /// What the disk or the store says; call again later.
     pub async fn erase_topic(&self, topic: &TopicImage) -> Result<(), EraseError> {
-        self.each_folder(topic, erase_folder).await?;
+        self.remove_folders(topic).await?;
         if let Some(tiering) = &self.tiering {
             tiering.delete_topic(&topic.name, topic.id).await?;
         }

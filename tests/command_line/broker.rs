@@ -35,6 +35,11 @@ impl Broker {
         Self::launch(tempfile::tempdir().expect("dir"), &["--store", store], settings)
     }
 
+    /// A read-only server of that store, in that folder.
+    pub(crate) fn read_in(dir: tempfile::TempDir, store: &str, settings: &[&str]) -> Self {
+        Self::launch(dir, &["--store", store, "--read-only"], settings)
+    }
+
     fn launch(dir: tempfile::TempDir, flags: &[&str], settings: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
         command.current_dir(dir.path()).args(["serve", "--data-dir", "data"]);
@@ -60,6 +65,13 @@ impl Broker {
     pub(crate) fn stop(mut self) -> tempfile::TempDir {
         interrupt(&self.child, Signal::TERM);
         assert!(self.child.wait().expect("wait").success(), "an orderly end");
+        std::mem::replace(&mut self.dir, tempfile::tempdir().expect("dir"))
+    }
+
+    /// Kills it and gives its folder away.
+    pub(crate) fn kill(mut self) -> tempfile::TempDir {
+        interrupt(&self.child, Signal::KILL);
+        self.child.wait().expect("wait");
         std::mem::replace(&mut self.dir, tempfile::tempdir().expect("dir"))
     }
 

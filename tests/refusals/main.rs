@@ -24,6 +24,8 @@ mod oddities;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod read_only;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod settings;

@@ -35,6 +35,7 @@ use icecore_tiering::{
 };
 
 pub(in crate::app) use folder::is_unfinished;
+pub(in crate::app) use partitions::epochs_of;
 pub use report::{CutTold, LeftTopic, RestoreReport, RestoredTopic};
 
 use super::claim::claim;

@@ -75,7 +75,8 @@ impl Upkeep {
         duties.repeat(&here, room::LOOK_EVERY, Self::watch_disk);
         duties.repeat(&here, every.checkpoint, Self::checkpoint);
         duties.repeat(&here, every.producers, Self::expire_producers);
-        if self.replicas.tiering().is_some() {
+        // In another broker's store there is nothing to do.
+        if self.replicas.tiering().is_some_and(|tiering| !tiering.is_read_only()) {
             duties.repeat(store, every.tiering, Self::tier);
             duties.repeat(store, every.garbage, Self::collect_garbage);
         }

@@ -19,6 +19,8 @@ mod expiry;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod follow;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod matrix;
