@@ -4,12 +4,15 @@
 //! opened, logs recover, then the sockets answer. An end goes the other way round.
 
 mod claim;
+mod disk;
 mod empty_disk;
+mod follow;
 mod jobs;
 mod meta;
 mod observe;
 mod offline;
 mod owner;
+mod policies;
 mod replay_plan;
 mod replay_share;
 mod replays;
@@ -33,6 +36,7 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::server::{Limits, Listening, Server};
 
+pub use follow::{ChooseError, LookError};
 pub use offline::{Offline, OfflineUse};
 pub use restore::{
     CutTold, LeftTopic, RestoreError, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep,
@@ -40,6 +44,7 @@ pub use restore::{
 };
 pub use start::StartError;
 
+use follow::Follower;
 use observe::{Observer, Parts};
 
 /// How long the upkeep may take to break off at the end.
@@ -127,9 +132,21 @@ impl Bound {
         sampling::start(&started, &metrics, &tasks, &upkeep_stop);
         replay_share::start(&started.paces, &metrics, &tasks, &upkeep_stop);
         start::finish_deletions(&started, &tasks, &upkeep_stop);
-        start::upload_metadata(&started, &config, &metrics, &tasks, &upkeep_stop);
-        let jobs = start::jobs(&started, &config, &tasks, &upkeep_stop);
-        let parts = Parts { broker: started.broker.clone(), jobs: jobs.map(Arc::new) };
+        let view = started.follower.as_ref().map(Follower::view);
+        let policies = start::policies(&started, &config);
+        let jobs = match started.follower.take() {
+            None => {
+                start::upload_metadata(&started, &config, &metrics, &tasks, &upkeep_stop);
+                start::jobs(&started, &config, &tasks, &upkeep_stop)
+            }
+            Some(follower) => {
+                let (groups, store) = (started.groups.clone(), started.store_threads.handle());
+                follower.start(groups, metrics.tiering.clone(), &tasks, &upkeep_stop, &store);
+                None
+            }
+        };
+        let broker = started.broker.clone();
+        let parts = Parts { broker, policies, jobs: jobs.map(Arc::new), view };
         observer.ready(started.replicas.clone(), parts);
         tracing::info!(
             kafka = %bound_to(&listeners),
@@ -137,6 +154,7 @@ impl Bound {
             data_dir = %config.data_dir().display(),
             store = %config.store().url,
             cluster = %started.cluster_id,
+            read_only = config.read_only(),
             "ready"
         );
         release_groups(&started, &stop);

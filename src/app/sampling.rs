@@ -1,16 +1,18 @@
-//! Carries the remote tier's own counters over to the metrics, once a second.
+//! Carries the disk's and the remote tier's own counters over to the metrics, once a second.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_tiering::{CounterValues, StoreState};
+use icecore_tiering::{CounterValues, StoreState, Tiering};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::follow::{Follower, View};
 use super::replays;
 use super::start::Started;
+use crate::broker::Broker;
 use crate::metrics::{Metrics, StoreFailure, TieringMetrics};
-use crate::replica::Replicas;
+use crate::replica::{Replicas, SpaceReport, SpaceState};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -21,27 +23,70 @@ pub(super) fn start(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
-    let Some(tiering) = started.replicas.tiering().cloned() else { return };
-    let (replicas, broker) = (started.replicas.clone(), started.broker.clone());
-    let (metrics, stop) = (metrics.clone(), stop.clone());
+    let sampler = Sampler {
+        replicas: started.replicas.clone(),
+        broker: started.broker.clone(),
+        metrics: metrics.clone(),
+        view: started.follower.as_ref().map(Follower::view),
+    };
+    let stop = stop.clone();
     tasks.spawn(async move {
         let mut before = CounterValues::default();
+        let mut space = sampler.replicas.space().report();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(INTERVAL) => {}
             }
-            let now = tiering.counters();
-            count(&metrics.tiering, &before, &now);
-            let held = i64::try_from(tiering.cache_held_bytes()).unwrap_or(i64::MAX);
-            metrics.tiering.cache_bytes.set(held);
-            let left_alone = tiering.store_state() != StoreState::Answering;
-            metrics.tiering.store_is_left_alone.set(left_alone.into());
-            lag(&metrics.tiering, &replicas);
-            metrics.replays.show(broker.replays().into_iter().map(replays::line));
-            before = now;
+            space = sampler.disk(&space);
+            if let Some(tiering) = sampler.replicas.tiering() {
+                before = sampler.remote(tiering, &before);
+            }
         }
     });
+}
+
+/// What is looked at, and where it is shown.
+struct Sampler {
+    replicas: Arc<Replicas>,
+    broker: Arc<Broker>,
+    metrics: Arc<Metrics>,
+    /// Of a read-only server.
+    view: Option<Arc<View>>,
+}
+
+impl Sampler {
+    fn disk(&self, before: &SpaceReport) -> SpaceReport {
+        let (disk, now) = (&self.metrics.disk, self.replicas.space().report());
+        disk.total_bytes.set(signed(now.total_bytes));
+        disk.free_bytes.set(signed(now.free_bytes));
+        disk.full_state.set(match now.state {
+            SpaceState::Enough => 0,
+            SpaceState::Short => 1,
+            SpaceState::Full => 2,
+        });
+        disk.refused_batches.inc_by(now.refused_batches - before.refused_batches);
+        disk.dropped_segments.inc_by(now.dropped_segments - before.dropped_segments);
+        disk.dropped_bytes.inc_by(now.dropped_bytes - before.dropped_bytes);
+        now
+    }
+
+    fn remote(&self, tiering: &Tiering, before: &CounterValues) -> CounterValues {
+        let (metrics, now) = (&self.metrics.tiering, tiering.counters());
+        count(metrics, before, &now);
+        metrics.cache_bytes.set(signed(tiering.cache_held_bytes()));
+        let left_alone = tiering.store_state() != StoreState::Answering;
+        metrics.store_is_left_alone.set(left_alone.into());
+        let age = self.view.as_ref().and_then(|view| i64::try_from(view.age().as_secs()).ok());
+        metrics.view_age_seconds.set(age.unwrap_or(-1));
+        lag(metrics, &self.replicas);
+        self.metrics.replays.show(self.broker.replays().into_iter().map(replays::line));
+        now
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn count(metrics: &TieringMetrics, before: &CounterValues, now: &CounterValues) {

@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod listeners;
 mod own_settings;
+mod policy;
 mod runtime;
 mod setting;
 #[cfg(test)]
@@ -23,7 +24,8 @@ pub use broker::{BrokerConfig, EmptyDisk, Places, Sources, StoreTable};
 pub use entry::{ConfigEntry, Synonym, describe_all_brokers, describe_broker, describe_topic};
 pub use error::{ConfigError, Problem};
 pub use listeners::{Address, Listener};
+pub use policy::{ChosenPolicy, Policies, Policy, PolicyOrigin, PolicyText, TopicPattern};
 pub use runtime::{BrokerOverrides, BrokerScope, RuntimeSettings};
 pub use setting::{Bounds, ConfigSource, Kind, Setting};
-pub use topic::{TimestampSource, TopicConfig, plain_topic_value};
+pub use topic::{DiskFullPolicy, TimestampSource, TopicConfig, plain_topic_value};
 pub use value::bytes;

@@ -26,9 +26,13 @@
 //! | `icecore_replay_fetched_bytes_total`, `icecore_replay_readers` | | |
 //! | `icecore_replay_{behind_offsets,bytes_per_second,time_seconds}` | `reader`, `topic`, `partition` | |
 //! | `icecore_meta_uploads_total`, `icecore_meta_upload_failures_total`, `icecore_meta_age_seconds` | | |
+//! | `icecore_view_age_seconds`, `icecore_follow_failures_total` | | |
 //! | `icecore_replayed_bytes_total`, `icecore_replay_share_bytes_per_second` | | |
+//! | `icecore_disk_{total,free}_bytes`, `icecore_disk_full_state` | | |
+//! | `icecore_disk_refused_batches_total`, `icecore_disk_dropped_{segments,bytes}_total` | | |
 //! | `process_*` | | |
 
+mod disk;
 mod process;
 mod replays;
 mod requests;
@@ -42,6 +46,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
+pub use disk::DiskMetrics;
 pub use replays::{ReaderAt, ReaderLabels, ReplayMetrics};
 pub use requests::{ApiMetrics, RequestMetrics};
 pub use sockets::SocketMetrics;
@@ -62,6 +67,8 @@ pub struct Metrics {
     pub tiering: TieringMetrics,
     /// Who reads it.
     pub replays: ReplayMetrics,
+    /// The local disk.
+    pub disk: DiskMetrics,
 }
 
 impl Metrics {
@@ -74,8 +81,9 @@ impl Metrics {
         let topics = TopicMetrics::registered(&mut registry);
         let tiering = TieringMetrics::registered(&mut registry);
         let replays = ReplayMetrics::registered(&mut registry);
+        let disk = DiskMetrics::registered(&mut registry);
         registry.register_collector(Box::new(process::Process));
-        Self { registry, sockets, requests, topics, tiering, replays }
+        Self { registry, sockets, requests, topics, tiering, replays, disk }
     }
 
     /// The OpenMetrics text of this moment.

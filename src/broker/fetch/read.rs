@@ -8,7 +8,7 @@ use super::session::{TopicKey, Wanted};
 use crate::log::{ReadError, TieredRead};
 use crate::metadata::{ClusterImage, TopicImage};
 use crate::model::{FileSlice, LeaderEpoch, Offset, TopicPartition};
-use crate::replica::Partition;
+use crate::replica::{Partition, Replicas};
 use crate::wire::ErrorCode;
 
 /// A partition's part of a reply.
@@ -69,6 +69,8 @@ pub(super) enum Looked {
 
 /// A read that is to run beside the network threads.
 pub(super) struct ElsewhereRead {
+    replicas: Arc<Replicas>,
+    by_id: bool,
     pub(super) partition: Arc<Partition>,
     pub(super) bounds: Bounds,
     pub(super) from: Offset,
@@ -120,7 +122,17 @@ pub(super) fn look(
             }
         }
     }
-    Looked::Elsewhere(ElsewhereRead { partition, bounds, from, end, max_bytes, min_one })
+    let (replicas, by_id) = (broker.replicas.clone(), matches!(wanted.topic, TopicKey::Id(_)));
+    Looked::Elsewhere(ElsewhereRead {
+        replicas,
+        by_id,
+        partition,
+        bounds,
+        from,
+        end,
+        max_bytes,
+        min_one,
+    })
 }
 
 impl ElsewhereRead {
@@ -139,8 +151,28 @@ impl ElsewhereRead {
                     .map(|time_ms| RemoteRead { partition: partition.clone(), time_ms });
                 PartitionRead { bounds: self.bounds, slices, remote, ..PartitionRead::default() }
             }
-            Err(error) => PartitionRead::failed(read_error(&self.partition, &error)),
+            Err(error) => PartitionRead::failed(self.failure(&error).await),
         }
+    }
+
+    /// What a failure means. Where another broker owns the store, an object that is gone was ended by it:
+    /// it is looked again before anything is said.
+    async fn failure(&self, error: &ReadError) -> ErrorCode {
+        let name = self.partition.name();
+        if let (true, Some(suspects)) = (error.is_gone(), self.replicas.suspects()) {
+            suspects.look_at(name.clone()).await;
+            let now = self.replicas.partition(&name.topic, name.partition);
+            if now.is_none_or(|now| now.topic_id() != self.partition.topic_id()) {
+                return match self.by_id {
+                    true => ErrorCode::UnknownTopicId,
+                    false => ErrorCode::UnknownTopicOrPartition,
+                };
+            }
+            if let Err(code) = in_range(&self.partition, self.from) {
+                return code;
+            }
+        }
+        read_error(&self.partition, error)
     }
 }
 

@@ -1,28 +1,30 @@
-//! What is done for partitions beside requests: roll, upload, retain, checkpoint.
+//! What is done for partitions beside requests: roll, upload, retain, checkpoint, make room.
 //!
 //! Each duty is a loop of its own with its own interval; none runs on a network thread, and a
 //! partition that fails is tried again later without holding up the others.
 
+mod failing;
 mod leave;
+mod outlook;
 mod retain;
+mod room;
+mod room_plan;
 mod upload;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
-use icecore_tiering::{
-    Backoff, CollectOptions, DeleteError, Dice, OffloadError, Scope, StoreState,
-};
-use parking_lot::Mutex;
+use icecore_tiering::{CollectOptions, DeleteError, OffloadError, Scope, StoreState};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Partition, Replicas};
-use crate::model::TopicPartition;
+
+use failing::Failing;
+pub use outlook::{Amount, Outlook};
 
 /// How often each duty is done.
 #[derive(Clone, Copy, Debug)]
@@ -47,21 +49,21 @@ pub struct UpkeepIntervals {
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// How long a partition that failed is left alone.
-const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
-
 /// The duties of a broker.
 pub struct Upkeep {
     replicas: Arc<Replicas>,
     intervals: UpkeepIntervals,
-    /// Partitions whose last upload failed: how often in a row, and when to try again.
-    failing: Mutex<HashMap<TopicPartition, (u32, Instant)>>,
+    /// Partitions whose last upload failed.
+    tiering: Failing,
+    /// Partitions that made no room when they should have.
+    freeing: Failing,
 }
 
 impl Upkeep {
     /// The upkeep of these partitions.
     pub fn new(replicas: Arc<Replicas>, intervals: UpkeepIntervals) -> Arc<Self> {
-        Arc::new(Self { replicas, intervals, failing: Mutex::new(HashMap::new()) })
+        let (tiering, freeing) = (Failing::default(), Failing::default());
+        Arc::new(Self { replicas, intervals, tiering, freeing })
     }
 
     /// Starts all duties; they end soon after `stop`. Those that move bytes to and from the store run
@@ -70,9 +72,11 @@ impl Upkeep {
         let (every, here) = (self.intervals, Handle::current());
         let duties = Duties { upkeep: self, tasks, stop };
         duties.repeat(&here, every.retention, Self::retain);
+        duties.repeat(&here, room::LOOK_EVERY, Self::watch_disk);
         duties.repeat(&here, every.checkpoint, Self::checkpoint);
         duties.repeat(&here, every.producers, Self::expire_producers);
-        if self.replicas.tiering().is_some() {
+        // In another broker's store there is nothing to do.
+        if self.replicas.tiering().is_some_and(|tiering| !tiering.is_read_only()) {
             duties.repeat(store, every.tiering, Self::tier);
             duties.repeat(store, every.garbage, Self::collect_garbage);
         }
@@ -87,40 +91,32 @@ impl Upkeep {
         self.for_each(|partition| retain::partition(&self.replicas, partition)).await;
     }
 
+    async fn watch_disk(self: Arc<Self>) {
+        room::look(&self).await;
+    }
+
     async fn tier(self: Arc<Self>) {
         if self.replicas.tiering().is_some_and(|tiering| rests(&tiering.store_state())) {
             return;
         }
         self.for_each(|partition| async {
-            if self.is_waiting(partition.name()) {
+            if self.tiering.is_waiting(partition.name()) {
                 return;
             }
             let name = partition.name().clone();
             match upload::partition(&self.replicas, partition).await {
-                Ok(()) => drop(self.failing.lock().remove(&name)),
+                Ok(()) => self.tiering.succeeded(&name),
                 // It is no failure of this partition, and the crate told of it once.
                 Err(error) if is_left_alone(&*error) => {
                     tracing::debug!(partition = %name, %error, "tiering waits for the store");
                 }
                 Err(error) => {
-                    let failures = self.note_failure(&name);
+                    let failures = self.tiering.failed(&name);
                     tracing::warn!(partition = %name, %error, failures, "tiering failed and is tried again");
                 }
             }
         })
         .await;
-    }
-
-    fn is_waiting(&self, name: &TopicPartition) -> bool {
-        self.failing.lock().get(name).is_some_and(|(_, until)| Instant::now() < *until)
-    }
-
-    fn note_failure(&self, name: &TopicPartition) -> u32 {
-        let mut failing = self.failing.lock();
-        let (failures, until) = failing.entry(name.clone()).or_insert((0, Instant::now()));
-        *failures += 1;
-        *until = Instant::now() + BACKOFF.spread(*failures, Dice::roll());
-        *failures
     }
 
     async fn checkpoint(self: Arc<Self>) {

@@ -20,7 +20,7 @@ SIZE = 1000
 
 
 def value(partition, number):
-    return f"{partition}:{number}:".encode().ljust(SIZE, b"snow")
+    return f"{partition}:{number}:".encode().ljust(SIZE, b"*")
 
 
 class Ledger:
