@@ -188,6 +188,6 @@ fn small(files: &[&'static str]) -> Values {
         .with("cache.bytes", "64MiB")
         .with(&format!("topics.{TOPIC}.partitions"), 3)
         .with(&setting("segment.bytes"), "1MiB")
-        .with(&setting("local.retention.bytes"), 1)
+        .with(&setting("local.retention.ms"), "1s")
         .with(&setting("tiering.max.upload.lag.ms"), "10s")
 }
