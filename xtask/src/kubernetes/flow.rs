@@ -48,7 +48,8 @@ impl Clients {
     /// Starts a producer and a consumer.
     pub(super) fn start(&self) -> Result<Flow> {
         let mut command = self.command("run");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // What goes wrong with them is told at once, and not only at their end.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Ok(Flow { child: Some(command.spawn()?) })
     }
 
@@ -68,8 +69,8 @@ impl Flow {
     pub(super) fn end(mut self) -> Result<String> {
         let mut child = self.child.take().context("the clients were waited for")?;
         drop(child.stdin.take());
-        let Output { status, stdout, stderr } = child.wait_with_output()?;
-        ensure!(status.success(), "{}", String::from_utf8_lossy(&stderr).trim());
+        let Output { status, stdout, .. } = child.wait_with_output()?;
+        ensure!(status.success(), "the clients ended with {status}, and said why above");
         Ok(String::from_utf8_lossy(&stdout).trim().to_owned())
     }
 }
