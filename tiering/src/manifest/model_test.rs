@@ -210,9 +210,8 @@ type Sums = BTreeMap<i64, (u64, u64)>;
 /// The sums that the manifest keeps, by state.
 async fn sums(manifest: &Manifest) -> Sums {
     let kept = manifest.sums().await.unwrap().into_iter();
-    let of = |sum: TopicSum| {
-        (row::remote_number(sum.remote), (sum.count.segments, sum.count.bytes))
-    };
+    let of =
+        |sum: TopicSum| (row::remote_number(sum.remote), (sum.count.segments, sum.count.bytes));
     kept.map(of).collect()
 }
 

@@ -294,6 +294,7 @@ impl Store {
     /// that is not about one object, all that was not answered counts as failed.
     async fn delete_once(&self, objects: &[Path]) -> Result<(), (Vec<Path>, StoreError)> {
         let Some(first) = objects.first() else { return Ok(()) };
+        self.check_fence(first).map_err(|not_owner| (objects.to_vec(), not_owner))?;
         let begun = self.calls.begin(StoreCall::Delete, first);
         let mut attempt = begun.map_err(|left_alone| (objects.to_vec(), left_alone))?;
         let request = stream::iter(objects.to_vec()).map(Ok).boxed();
