@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_tiering::{
-    FindClustersError, OpenError, OwnerError, PartitionKey, Scope, StoreSettings, SystemClock,
-    Tiering, TieringConfig,
+    FindClustersError, Headers, OpenError, OwnerError, PartitionKey, ReconcileProgress, Scope,
+    StoreSettings, SystemClock, Tiering, TieringConfig,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::claim::{Claim, claim, raise_open_files};
 use super::jobs::{JobPlace, Jobs};
@@ -19,13 +20,13 @@ use super::observe::Observer;
 use super::owner::OwnerTask;
 use super::store_threads::StoreThreads;
 use super::store_wait::until_reachable;
-use super::{empty_disk, owner, restore};
+use super::{empty_disk, owner, restore, sampling};
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image, put_in_force};
 use crate::config::{BrokerConfig, EmptyDisk};
 use crate::coordinator::{Groups, GroupsParts, Rules};
 use crate::log::LogEnv;
-use crate::metadata::{BrokerNode, LiveImage, MetaStore, MetaStoreError, TopicImage};
+use crate::metadata::{BrokerNode, ClusterImage, LiveImage, MetaStore, MetaStoreError, TopicImage};
 use crate::metrics::Metrics;
 use crate::model::BrokerId;
 use crate::pace::Paces;
@@ -143,7 +144,7 @@ pub(super) struct Started {
     pub(super) owner: Option<OwnerTask>,
     pub(super) paces: Arc<Paces>,
     pub(super) store_threads: StoreThreads,
-    image: Arc<LiveImage>,
+    pub(super) image: Arc<LiveImage>,
     store: Arc<dyn MetaStore>,
     deleting: Vec<TopicImage>,
     _claim: Claim,
@@ -183,6 +184,7 @@ pub(super) async fn start(
         pace: paces.copies.clone(),
         fetch_pace: paces.fetches.clone(),
         downloads_on: Some(store_threads.handle()),
+        watch: Arc::new(sampling::Watch(metrics.store.clone())),
         ..tiering_config(config, &cluster_id)
     };
     let tiering = tiering(config, wanted, observer).await?;
@@ -204,6 +206,7 @@ pub(super) async fn start(
         tiering,
         env: env.clone(),
         lanes: std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX),
+        metrics: metrics.broker.clone(),
     })?);
     let node = node(config, address);
     let loaded = load_image(config, &*store, &cluster_id, node).await?;
@@ -215,10 +218,7 @@ pub(super) async fn start(
             tracing::warn!(topic = %topic.name, %error, "a deleted topic keeps its folders for now");
         }
     }
-    for topic in image.topics() {
-        replicas.host_topic(topic).await?;
-    }
-    replicas.end_start().await?;
+    host_all(&replicas, &image, observer).instrument(tracing::info_span!("open logs")).await?;
     let image = Arc::new(LiveImage::new(image));
     let controller = Arc::new(Controller::new(
         config.clone(),
@@ -263,6 +263,22 @@ pub(super) async fn start(
     })
 }
 
+/// Opens all logs, and tells how far that is.
+async fn host_all(
+    replicas: &Arc<Replicas>,
+    image: &ClusterImage,
+    observer: &Observer,
+) -> Result<(), HostError> {
+    let all: usize = image.topics().map(|topic| topic.partitions.len()).sum();
+    let mut open = 0;
+    for topic in image.topics() {
+        observer.starting(&format!("recovering the logs, {open} of {all} partitions are open"));
+        replicas.host_topic(topic).await?;
+        open += topic.partitions.len();
+    }
+    replicas.end_start().await
+}
+
 async fn cluster_id(config: &BrokerConfig, store: &dyn MetaStore) -> Result<String, StartError> {
     let wanted = config.cluster_id();
     let found = store.cluster_id(wanted.as_deref()).await?;
@@ -297,7 +313,13 @@ async fn tiering(
     if tiering.needs_reconcile() {
         observer.starting("rebuilding the manifest from the object store");
         // The logs are not open yet: what lies on the disk as well is found again by its offsets.
-        let report = tiering.reconcile(&Scope::All, &[]).await?;
+        let told = |done: ReconcileProgress| {
+            observer.starting(&format!(
+                "rebuilding the manifest from the object store, {} of {} partitions, {} segments",
+                done.partitions, done.of_partitions, done.segments
+            ));
+        };
+        let report = tiering.rebuild(&Scope::All, &[], Headers::All, &told).await?;
         tracing::info!(?report, "the manifest was rebuilt from the object store");
     }
     Ok(Some(tiering))

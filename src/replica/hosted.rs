@@ -8,12 +8,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use icecore_tiering::{PartitionKey, Tiering};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::append_lane::{AppendLane, AppendReply, AppendRequest, Durability};
 use super::checkpoints::{Checkpoints, Remembered};
@@ -24,6 +25,7 @@ use crate::config::TopicConfig;
 use crate::log::checkpoint::CheckpointError;
 use crate::log::{Log, LogEnv, Tier, TieredLog, partition_metadata};
 use crate::metadata::TopicImage;
+use crate::metrics::BrokerMetrics;
 use crate::model::{Offset, TopicId, TopicPartition};
 
 /// Logs that are opened at a time.
@@ -43,6 +45,8 @@ pub struct ReplicasOptions {
     pub env: LogEnv,
     /// Append lanes, each with a flusher: threads that write.
     pub lanes: usize,
+    /// Told how long syncs take.
+    pub metrics: BrokerMetrics,
 }
 
 /// The hosted partitions.
@@ -54,6 +58,8 @@ pub struct Replicas {
     remembered: Mutex<Remembered>,
     partitions: RwLock<BTreeMap<TopicPartition, Arc<Partition>>>,
     lanes: Vec<AppendLane>,
+    /// Partitions that were not closed in order by the last run.
+    recovered: AtomicUsize,
 }
 
 impl Replicas {
@@ -62,20 +68,27 @@ impl Replicas {
     /// # Errors
     /// When the folder or a checkpoint cannot be read.
     pub fn start(options: ReplicasOptions) -> Result<Self, HostError> {
-        let ReplicasOptions { log_dir, tiering, env, lanes } = options;
+        let ReplicasOptions { log_dir, tiering, env, lanes, metrics } = options;
         let folder = |source| HostError::Folder { folder: log_dir.display().to_string(), source };
         std::fs::create_dir_all(&log_dir).map_err(folder)?;
         let checkpoints = Checkpoints::new(&log_dir, env.edges.clone());
         let remembered = Mutex::new(checkpoints.read()?);
         let lanes = (0..lanes.max(1))
             .map(|number| {
-                let (flusher, _) = Flusher::start(number)?;
+                let (flusher, _) = Flusher::start(number, metrics.clone())?;
                 Ok(AppendLane::start(number, flusher)?.0)
             })
             .collect::<io::Result<_>>()
             .map_err(folder)?;
         let partitions = RwLock::new(BTreeMap::new());
-        Ok(Self { log_dir, tiering, env, checkpoints, remembered, partitions, lanes })
+        let recovered = AtomicUsize::new(0);
+        Ok(Self { log_dir, tiering, env, checkpoints, remembered, partitions, lanes, recovered })
+    }
+
+    /// How many partitions the last run did not close in order.
+    #[must_use]
+    pub fn recovered(&self) -> usize {
+        self.recovered.load(Ordering::Relaxed)
     }
 
     /// Where the partitions' folders lie.
@@ -117,6 +130,16 @@ impl Replicas {
         name: TopicPartition,
         leader_epoch: crate::model::LeaderEpoch,
     ) -> Result<Partition, HostError> {
+        let opening = tracing::info_span!("open partition", partition = %name);
+        self.open_now(topic, name, leader_epoch).instrument(opening).await
+    }
+
+    async fn open_now(
+        &self,
+        topic: &TopicImage,
+        name: TopicPartition,
+        leader_epoch: crate::model::LeaderEpoch,
+    ) -> Result<Partition, HostError> {
         let key = PartitionKey::new(name.topic.clone(), topic.id, name.partition);
         let (tier, remote_end) = self.tier(&topic.config, key).await?;
         let at = self.remembered.lock().open_at(&name, remote_end.unwrap_or_default());
@@ -130,6 +153,7 @@ impl Replicas {
         let folder = |source| HostError::Folder { folder: name.to_string(), source };
         let (log, report) = opened.map_err(|panic| folder(io::Error::other(panic)))??;
         if report != crate::log::RecoveryReport::default() {
+            self.recovered.fetch_add(1, Ordering::Relaxed);
             tracing::info!(partition = %name, ?report, "recovered");
         }
         let log = TieredLog::new(Arc::new(log), tier, remote_end);

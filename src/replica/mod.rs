@@ -15,5 +15,5 @@ pub use checkpoints::write_log_starts;
 pub use error::{EraseError, HostError};
 pub use hosted::{Replicas, ReplicasOptions};
 pub use partition::{Isolation, Partition};
-pub use upkeep::{Upkeep, UpkeepIntervals};
+pub use upkeep::{Failing, Upkeep, UpkeepIntervals};
 pub use waiters::{FetchWaiter, Waiters};

@@ -54,8 +54,26 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_sec
 pub struct Upkeep {
     replicas: Arc<Replicas>,
     intervals: UpkeepIntervals,
-    /// Partitions whose last upload failed: how often in a row, and when to try again.
-    failing: Mutex<HashMap<TopicPartition, (u32, Instant)>>,
+    /// Partitions whose last upload or remote deletion failed.
+    failing: Mutex<HashMap<TopicPartition, Failed>>,
+}
+
+/// What failed at a partition, how often in a row, and when to try again.
+struct Failed {
+    failures: u32,
+    until: Instant,
+    error: String,
+}
+
+/// Partitions whose last upload or remote deletion failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// How many.
+    pub partitions: usize,
+    /// One of them.
+    pub example: TopicPartition,
+    /// What is wrong with it.
+    pub error: String,
 }
 
 impl Upkeep {
@@ -78,6 +96,15 @@ impl Upkeep {
         }
     }
 
+    /// Partitions that fail now; `None` when none does.
+    #[must_use]
+    pub fn failing(&self) -> Option<Failing> {
+        let failing = self.failing.lock();
+        let (example, failed) = failing.iter().min_by(|(a, _), (b, _)| a.cmp(b))?;
+        let (example, error) = (example.clone(), failed.error.clone());
+        Some(Failing { partitions: failing.len(), example, error })
+    }
+
     async fn for_each<F: Future<Output = ()>>(&self, work: impl Fn(Arc<Partition>) -> F) {
         let at_once = self.intervals.partitions_at_once.max(1);
         stream::iter(self.replicas.all()).for_each_concurrent(at_once, work).await;
@@ -91,6 +118,10 @@ impl Upkeep {
         if self.replicas.tiering().is_some_and(|tiering| rests(&tiering.store_state())) {
             return;
         }
+        // A topic that was deleted fails no more.
+        let is_hosted =
+            |name: &TopicPartition| self.replicas.partition(&name.topic, name.partition).is_some();
+        self.failing.lock().retain(|name, _| is_hosted(name));
         self.for_each(|partition| async {
             if self.is_waiting(partition.name()) {
                 return;
@@ -103,7 +134,7 @@ impl Upkeep {
                     tracing::debug!(partition = %name, %error, "tiering waits for the store");
                 }
                 Err(error) => {
-                    let failures = self.note_failure(&name);
+                    let failures = self.note_failure(&name, error.to_string());
                     tracing::warn!(partition = %name, %error, failures, "tiering failed and is tried again");
                 }
             }
@@ -112,15 +143,16 @@ impl Upkeep {
     }
 
     fn is_waiting(&self, name: &TopicPartition) -> bool {
-        self.failing.lock().get(name).is_some_and(|(_, until)| Instant::now() < *until)
+        self.failing.lock().get(name).is_some_and(|failed| Instant::now() < failed.until)
     }
 
-    fn note_failure(&self, name: &TopicPartition) -> u32 {
+    /// Notes a failure, and tells how many in a row it makes.
+    fn note_failure(&self, name: &TopicPartition, error: String) -> u32 {
         let mut failing = self.failing.lock();
-        let (failures, until) = failing.entry(name.clone()).or_insert((0, Instant::now()));
-        *failures += 1;
-        *until = Instant::now() + BACKOFF.spread(*failures, Dice::roll());
-        *failures
+        let failures = failing.get(name).map_or(0, |failed| failed.failures) + 1;
+        let until = Instant::now() + BACKOFF.spread(failures, Dice::roll());
+        failing.insert(name.clone(), Failed { failures, until, error });
+        failures
     }
 
     async fn checkpoint(self: Arc<Self>) {

@@ -1,0 +1,61 @@
+//! What is amiss although clients are served: a line for each, for `/readyz`.
+
+use icecore_tiering::StoreState;
+
+use crate::coordinator::Groups;
+use crate::replica::{Replicas, Upkeep};
+
+/// The lines of this moment.
+pub(super) fn of(replicas: &Replicas, upkeep: &Upkeep, groups: &Groups) -> Vec<String> {
+    let all =
+        [store(replicas), ownership(replicas), uploads(upkeep), disk(replicas), loads(groups)];
+    all.into_iter().flatten().collect()
+}
+
+fn store(replicas: &Replicas) -> Option<String> {
+    match replicas.tiering()?.store_state() {
+        StoreState::Answering => None,
+        StoreState::LeftAlone { since, held_back, error, .. } => Some(format!(
+            "the object store has failed for {} s and is left alone, {held_back} calls were not \
+             made: {error}",
+            since.as_secs()
+        )),
+    }
+}
+
+fn ownership(replicas: &Replicas) -> Option<String> {
+    let reason = replicas.tiering()?.may_change_store().err()?;
+    Some(format!("nothing is uploaded to the object store or deleted from it: {reason}"))
+}
+
+fn uploads(upkeep: &Upkeep) -> Option<String> {
+    let failing = upkeep.failing()?;
+    let (partitions, example, error) = (failing.partitions, failing.example, failing.error);
+    Some(format!(
+        "uploads of {partitions} partitions fail and are tried again, that of {example}: {error}"
+    ))
+}
+
+fn disk(replicas: &Replicas) -> Option<String> {
+    let all = replicas.all();
+    let mut failed = all
+        .iter()
+        .filter_map(|partition| Some((partition.name(), partition.log().local().failure()?)));
+    let (name, error) = failed.next()?;
+    let partitions = 1 + failed.count();
+    Some(format!(
+        "{partitions} partitions take no more records since a sync failed, restart the broker when \
+         the disk is well: {name}: {error}"
+    ))
+}
+
+fn loads(groups: &Groups) -> Option<String> {
+    let (loading, all) = groups.loading();
+    let told = || {
+        format!(
+            "consumer groups are being read back, {} of {all} parts of __consumer_offsets are done",
+            all - loading
+        )
+    };
+    (loading > 0).then(told)
+}
