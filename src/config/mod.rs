@@ -12,6 +12,7 @@ mod runtime;
 mod setting;
 #[cfg(test)]
 mod table_test;
+mod telling;
 mod topic;
 mod topic_settings;
 mod value;

@@ -9,4 +9,5 @@ mod dump;
 mod records;
 mod replay;
 mod tiers;
+mod told;
 mod topics;
