@@ -13,6 +13,7 @@ mod librdkafka;
 mod localstack;
 mod maven;
 mod probe;
+mod prometheus;
 mod stores;
 mod tools;
 mod versitygw;
@@ -64,7 +65,8 @@ impl Components {
         Self::install_all(&Self::STORES)
     }
 
-    const CLIENTS: [Installer; 2] = [clients::install_python, clients::install_kafka];
+    const CLIENTS: [Installer; 3] =
+        [prometheus::install, clients::install_python, clients::install_kafka];
     /// The slowest first.
     const STORES: [Installer; 5] = [
         fake_gcs::install,
