@@ -2,7 +2,7 @@
 //! below, neighbours never import each other, and files stay rooms that one can look around in.
 //! Each rule fails with the lines that break it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A file larger than this wants to become two.
@@ -264,6 +264,28 @@ fn no_module_is_named_after_nothing() {
         .map(|source| source.path.clone())
         .collect();
     hold("a module is named after what it holds", &broken);
+}
+
+#[test]
+fn each_line_of_the_table_of_policies_has_its_test() {
+    let table = std::fs::read_to_string(root().join("docs/POLICIES.md")).expect("a document");
+    let declared: HashSet<String> = sources(&["src", "tests"])
+        .iter()
+        .flat_map(|source| source.text.lines())
+        .filter_map(|line| line.trim_start().split("fn ").nth(1)?.split('(').next())
+        .map(str::to_owned)
+        .collect();
+    let rows = table.lines().filter(|line| line.starts_with('|') && !line.contains("---"));
+    let rows = rows.filter(|line| !line.ends_with("| Test |"));
+    let broken: Vec<_> = rows
+        .filter(|row| {
+            let test = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
+            let test = test.trim().strip_prefix('`').and_then(|test| test.strip_suffix('`'));
+            test.is_none_or(|test| !declared.contains(test))
+        })
+        .map(str::to_owned)
+        .collect();
+    hold("a row of docs/POLICIES.md ends with a test that there is", &broken);
 }
 
 #[test]

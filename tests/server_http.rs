@@ -8,10 +8,13 @@ mod http_port {
 
     use futures::FutureExt as _;
     use futures::future::BoxFuture;
+    use icecore::config::PolicyText;
     use icecore::http::{
-        self, AskError, CheckOutcome, ConsumerStatus, JobEnd, JobProgress, JobRefused, JobRequest,
-        JobResult, JobState, JobStatus, Limits, ObserveError, Observed, PartitionStatus, PlanAsk,
-        ReplayPlan, ReplayStatus, ReplaysStatus, TierJobs, TierStatus, WarmAsk, Warmed,
+        self, AskError, CheckOutcome, ConsumerStatus, DiskState, DiskStatus, Explained, JobEnd,
+        JobProgress, JobRefused, JobRequest, JobResult, JobState, JobStatus, Limits, ObserveError,
+        Observed, PartitionStatus, PlanAsk, PolicyFrom, PolicyOutcome, PolicyStatus, ReplayPlan,
+        ReplayStatus, ReplaysStatus, ServerStatus, TierJobs, TierPolicies, TierStatus, WarmAsk,
+        Warmed,
     };
     use icecore::metrics::Metrics;
     use parking_lot::Mutex;
@@ -78,6 +81,58 @@ mod http_port {
         }
     }
 
+    /// Tells what it was asked in the place of topics.
+    impl TierPolicies for Broker {
+        fn policies(&self) -> Result<Vec<PolicyStatus>, ObserveError> {
+            let policy = PolicyText {
+                name: "long".to_owned(),
+                topics: vec!["snow*".to_owned()],
+                priority: 3,
+                settings: [("retention.ms".to_owned(), "7".to_owned())].into(),
+            };
+            let used_by = vec!["snow".to_owned()];
+            Ok(vec![PolicyStatus { policy, from: PolicyFrom::File, hides_file: false, used_by }])
+        }
+
+        fn set_policy(
+            &self,
+            policy: PolicyText,
+            dry_run: bool,
+        ) -> BoxFuture<'_, Result<PolicyOutcome, AskError>> {
+            async move {
+                if policy.name != "a b" || policy.priority != 0 || policy.topics != ["x*"] {
+                    return Err(AskError::Refused(format!("{policy:?}")));
+                }
+                Ok(PolicyOutcome { dry_run, topics: Vec::new() })
+            }
+            .boxed()
+        }
+
+        fn delete_policy(
+            &self,
+            name: String,
+            dry_run: bool,
+        ) -> BoxFuture<'_, Result<PolicyOutcome, AskError>> {
+            async move {
+                match name.as_str() {
+                    "long" => Ok(PolicyOutcome { dry_run, topics: Vec::new() }),
+                    _ => Err(AskError::NotFound(format!("there is no policy {name}"))),
+                }
+            }
+            .boxed()
+        }
+
+        fn explain(&self, topic: &str) -> Result<Explained, ObserveError> {
+            Ok(Explained {
+                topic: topic.to_owned(),
+                exists: false,
+                policy: None,
+                passed_over: Vec::new(),
+                settings: Vec::new(),
+            })
+        }
+    }
+
     impl Observed for Broker {
         fn ready(&self) -> Result<(), String> {
             self.missing.lock().clone().map_or(Ok(()), Err)
@@ -85,6 +140,15 @@ mod http_port {
 
         fn remarks(&self) -> Vec<String> {
             self.remarks.clone()
+        }
+
+        fn server(&self) -> Result<ServerStatus, ObserveError> {
+            Ok(ServerStatus {
+                cluster_id: "c-1".to_owned(),
+                read_only: true,
+                view_age_ms: Some(1500),
+                view_amiss: None,
+            })
         }
 
         fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>> {
@@ -127,6 +191,19 @@ mod http_port {
                 consumers: vec![consumer],
                 readers: vec![reader],
                 ..Default::default()
+            })
+        }
+
+        fn disk(&self) -> Result<DiskStatus, ObserveError> {
+            Ok(DiskStatus {
+                state: DiskState::Short,
+                total_bytes: 100,
+                free_bytes: 4,
+                low_bytes: 5,
+                high_bytes: 10,
+                refused_batches: 1,
+                dropped_segments: 2,
+                dropped_bytes: 3,
             })
         }
 
@@ -221,6 +298,19 @@ mod http_port {
     }
 
     #[tokio::test]
+    async fn what_a_server_is_comes_as_json_with_the_promised_fields() {
+        let server = start(Broker::default(), Limits::default()).await;
+        let (status, text) = server.get("/v1/server").await;
+        assert_eq!(status, 200);
+        let body = text.split_once("\r\n\r\n").unwrap().1;
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        let expected = serde_json::json!({
+            "cluster_id": "c-1", "read_only": true, "view_age_ms": 1500, "view_amiss": null,
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[tokio::test]
     async fn replays_come_as_json_with_the_promised_fields() {
         let server = start(Broker::default(), Limits::default()).await;
         let (status, text) = server.get("/v1/replays").await;
@@ -308,6 +398,49 @@ mod http_port {
             let status = server.ask("POST", jobs, wrong).await.0;
             assert!((400..500).contains(&status), "{wrong:?}: {status}");
         }
+    }
+
+    #[tokio::test]
+    async fn policies_are_listed_set_deleted_and_explained() {
+        let server = start(Broker::default(), Limits::default()).await;
+        let json = |text: &str| -> serde_json::Value {
+            serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
+        };
+        let expected = serde_json::json!([{
+            "name": "long", "topics": ["snow*"], "priority": 3, "settings": {"retention.ms": "7"},
+            "from": "file", "hides_file": false, "used_by": ["snow"],
+        }]);
+        assert_eq!(json(&server.get("/v1/policies").await.1), expected);
+        let body = r#"{"topics": ["x*"], "settings": {"retention.ms": "7d"}}"#;
+        for (query, dry_run) in [("", false), ("?dry_run=false", false), ("?dry_run=true", true)] {
+            let (status, text) =
+                server.ask("PUT", &format!("/v1/policies/a%20b{query}"), body).await;
+            assert_eq!((status, &json(&text)["dry_run"]), (200, &dry_run.into()), "{text}");
+            let (status, text) =
+                server.ask("DELETE", &format!("/v1/policies/long{query}"), "").await;
+            assert_eq!((status, &json(&text)["dry_run"]), (200, &dry_run.into()), "{text}");
+        }
+        assert_eq!(server.ask("PUT", "/v1/policies/other", body).await.0, 400);
+        assert_eq!(server.ask("DELETE", "/v1/policies/other", "").await.0, 404);
+        for wrong in ["", "{}", r#"{"topics": [], "settings": {}, "prio": 1}"#] {
+            let status = server.ask("PUT", "/v1/policies/a%20b", wrong).await.0;
+            assert!((400..500).contains(&status), "{wrong:?}: {status}");
+        }
+        let (status, text) = server.get("/v1/topic-settings?topic=snow").await;
+        assert_eq!((status, &json(&text)["topic"]), (200, &"snow".into()), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_room_on_the_disk_comes_as_json_with_the_promised_fields() {
+        let server = start(Broker::default(), Limits::default()).await;
+        let (status, text) = server.get("/v1/disk").await;
+        let json: serde_json::Value =
+            serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let expected = serde_json::json!({
+            "state": "short", "total_bytes": 100, "free_bytes": 4, "low_bytes": 5,
+            "high_bytes": 10, "refused_batches": 1, "dropped_segments": 2, "dropped_bytes": 3,
+        });
+        assert_eq!((status, json), (200, expected));
     }
 
     #[tokio::test]

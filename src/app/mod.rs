@@ -4,12 +4,15 @@
 //! opened, logs recover, then the sockets answer. An end goes the other way round.
 
 mod claim;
+mod disk;
 mod empty_disk;
+mod follow;
 mod jobs;
 mod meta;
 mod observe;
 mod offline;
 mod owner;
+mod policies;
 mod remarks;
 mod replay_plan;
 mod replay_share;
@@ -35,6 +38,7 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::server::{Limits, Server};
 
+pub use follow::{ChooseError, LookError};
 pub use offline::{Offline, OfflineUse};
 pub use restore::{
     CutTold, LeftTopic, RestoreError, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep,
@@ -42,6 +46,7 @@ pub use restore::{
 };
 pub use start::StartError;
 
+use follow::Follower;
 use observe::{Observer, Parts};
 
 /// How long the upkeep may take to break off at the end.
@@ -120,18 +125,31 @@ impl Bound {
         sampling::start(&started, &config, &metrics, &tasks, &upkeep_stop);
         replay_share::start(&started.paces, &metrics, &tasks, &upkeep_stop);
         start::finish_deletions(&started, &tasks, &upkeep_stop);
-        start::upload_metadata(&started, &config, &metrics, &tasks, &upkeep_stop);
-        let jobs = start::jobs(&started, &config, &tasks, &upkeep_stop);
+        let view = started.follower.as_ref().map(Follower::view);
+        let policies = start::policies(&started, &config);
+        let jobs = match started.follower.take() {
+            None => {
+                start::upload_metadata(&started, &config, &metrics, &tasks, &upkeep_stop);
+                start::jobs(&started, &config, &tasks, &upkeep_stop)
+            }
+            Some(follower) => {
+                let (groups, store) = (started.groups.clone(), started.store_threads.handle());
+                follower.start(groups, metrics.tiering.clone(), &tasks, &upkeep_stop, &store);
+                None
+            }
+        };
         let parts = Parts {
             broker: started.broker.clone(),
             groups: started.groups.clone(),
             upkeep: started.upkeep.clone(),
+            policies,
             jobs: jobs.map(Arc::new),
+            view,
         };
         observer.ready(started.replicas.clone(), parts);
         metrics.broker.started_in(began.elapsed());
         metrics.broker.ready.set(1);
-        metrics.broker.active_controller.set(1);
+        metrics.broker.active_controller.set((!config.read_only()).into());
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             kafka = %address,
@@ -143,6 +161,7 @@ impl Bound {
             partitions = started.replicas.all().len(),
             recovered = started.replicas.recovered(),
             took_ms = began.elapsed().as_millis(),
+            read_only = config.read_only(),
             "ready"
         );
         let at_end = at_the_end(&started, &observer, &metrics, &stop);

@@ -7,14 +7,18 @@ use futures::future::BoxFuture;
 use icecore_tiering::Bounds;
 use parking_lot::Mutex;
 
+use super::follow::View;
 use super::jobs::Jobs;
+use super::policies::PolicyDesk;
 use super::sampling::sealed_for;
-use super::{remarks, replay_plan, replays};
+use super::{disk, remarks, replay_plan, replays};
 use crate::broker::Broker;
+use crate::config::PolicyText;
 use crate::coordinator::Groups;
 use crate::http::{
-    AskError, JobRefused, JobRequest, JobStatus, ObserveError, Observed, PartitionStatus, PlanAsk,
-    ReplayPlan, ReplaysStatus, TierJobs, TierStatus, WarmAsk, Warmed,
+    AskError, DiskStatus, Explained, JobRefused, JobRequest, JobStatus, ObserveError, Observed,
+    PartitionStatus, PlanAsk, PolicyOutcome, PolicyStatus, ReplayPlan, ReplaysStatus, ServerStatus,
+    TierJobs, TierPolicies, TierStatus, WarmAsk, Warmed,
 };
 use crate::log::Sealed;
 use crate::replica::{Partition, Replicas, Upkeep};
@@ -31,8 +35,11 @@ pub(super) struct Parts {
     pub(super) broker: Arc<Broker>,
     pub(super) groups: Arc<Groups>,
     pub(super) upkeep: Arc<Upkeep>,
-    /// None without a remote tier.
+    pub(super) policies: Arc<PolicyDesk>,
+    /// None without a remote tier, and where the store is another broker's.
     pub(super) jobs: Option<Arc<Jobs>>,
+    /// Of a read-only server.
+    pub(super) view: Option<Arc<View>>,
 }
 
 enum State {
@@ -65,7 +72,7 @@ impl Observer {
     }
 
     fn asked(&self) -> Result<Arc<Replicas>, AskError> {
-        self.replicas().map_err(|why| AskError::Failed(why.into()))
+        self.replicas().map_err(not_ready)
     }
 
     fn parts(&self) -> Result<(Arc<Replicas>, Arc<Broker>), String> {
@@ -75,9 +82,34 @@ impl Observer {
         }
     }
 
+    fn desk(&self) -> Result<Arc<PolicyDesk>, String> {
+        match &*self.state.lock() {
+            State::Ready(_, parts) => Ok(parts.policies.clone()),
+            State::NotReady(why) => Err(why.clone()),
+        }
+    }
+
+    fn writable_desk(&self) -> Result<Arc<PolicyDesk>, AskError> {
+        if self.view().is_some() {
+            let why = "this server only reads the cluster: set policies on its broker";
+            return Err(AskError::Refused(why.to_owned()));
+        }
+        self.desk().map_err(not_ready)
+    }
+
+    fn view(&self) -> Option<Arc<View>> {
+        match &*self.state.lock() {
+            State::Ready(_, parts) => parts.view.clone(),
+            State::NotReady(_) => None,
+        }
+    }
+
     fn jobs(&self) -> Result<Arc<Jobs>, JobRefused> {
         match &*self.state.lock() {
-            State::Ready(_, parts) => parts.jobs.clone().ok_or(JobRefused::NoRemoteTier),
+            State::Ready(_, parts) => parts.jobs.clone().ok_or(match parts.view {
+                Some(_) => JobRefused::ReadOnly,
+                None => JobRefused::NoRemoteTier,
+            }),
             State::NotReady(why) => Err(JobRefused::NotReady(why.clone())),
         }
     }
@@ -93,8 +125,21 @@ impl Observed for Observer {
             State::Ready(replicas, parts) => Some((replicas.clone(), parts.clone())),
             State::NotReady(_) => None,
         };
-        ready.map_or_else(Vec::new, |(replicas, parts)| {
-            remarks::of(&replicas, &parts.upkeep, &parts.groups)
+        ready.map_or_else(Vec::new, |(replicas, parts)| remarks::of(&replicas, &parts))
+    }
+
+    fn disk(&self) -> Result<DiskStatus, ObserveError> {
+        Ok(disk::status(&self.replicas()?.space().report()))
+    }
+
+    fn server(&self) -> Result<ServerStatus, ObserveError> {
+        let (_, broker) = self.parts()?;
+        let view = self.view();
+        Ok(ServerStatus {
+            cluster_id: broker.cluster_id(),
+            read_only: view.is_some(),
+            view_age_ms: view.as_ref().map(|view| view.age().as_millis() as u64),
+            view_amiss: view.and_then(|view| view.amiss()),
         })
     }
 
@@ -133,6 +178,32 @@ impl Observed for Observer {
     }
 }
 
+impl TierPolicies for Observer {
+    fn policies(&self) -> Result<Vec<PolicyStatus>, ObserveError> {
+        Ok(self.desk()?.list())
+    }
+
+    fn set_policy(
+        &self,
+        policy: PolicyText,
+        dry_run: bool,
+    ) -> BoxFuture<'_, Result<PolicyOutcome, AskError>> {
+        Box::pin(async move { self.writable_desk()?.set(policy, dry_run).await })
+    }
+
+    fn delete_policy(
+        &self,
+        name: String,
+        dry_run: bool,
+    ) -> BoxFuture<'_, Result<PolicyOutcome, AskError>> {
+        Box::pin(async move { self.writable_desk()?.delete(&name, dry_run).await })
+    }
+
+    fn explain(&self, topic: &str) -> Result<Explained, ObserveError> {
+        Ok(self.desk()?.explain(topic))
+    }
+}
+
 impl TierJobs for Observer {
     fn begin(&self, request: JobRequest) -> Result<JobStatus, JobRefused> {
         self.jobs()?.begin(request)
@@ -145,6 +216,10 @@ impl TierJobs for Observer {
     fn cancel(&self, id: &str) -> Option<JobStatus> {
         self.jobs().ok()?.cancel(id)
     }
+}
+
+fn not_ready(why: String) -> AskError {
+    AskError::Failed(why.into())
 }
 
 /// Where one partition's bytes lie. Blocking: the age of what waits is that of its file.

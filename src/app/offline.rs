@@ -10,7 +10,7 @@ use super::claim::{Claim, claim};
 use super::jobs::{self, JobPlace};
 use super::owner::{OwnerTask, identity};
 use super::restore;
-use super::start::{StartError, tiering_config};
+use super::start::{READ_ONLY_SERVER, StartError, tiering_config};
 use crate::cluster::SqliteMetaStore;
 use crate::config::BrokerConfig;
 use crate::http::{JobEnd, JobProgress, JobRequest};
@@ -55,6 +55,9 @@ impl Offline {
         }
         let open = tokio::task::spawn_blocking(move || SqliteMetaStore::open(&metadata)).await;
         let store = open.map_err(|panic| StartError::Io(std::io::Error::other(panic)))??;
+        if store.begin_as(false).await?.0 {
+            return Err(StartError::OtherRole { data_dir: shown(), found: READ_ONLY_SERVER });
+        }
         let wanted = config.cluster_id();
         let cluster_id = store.cluster_id(wanted.as_deref()).await?;
         let topics = store.topics().await?;

@@ -2,13 +2,24 @@
 
 use icecore_tiering::StoreState;
 
+use super::disk;
+use super::observe::Parts;
 use crate::coordinator::Groups;
 use crate::replica::{Replicas, Upkeep};
 
 /// The lines of this moment.
-pub(super) fn of(replicas: &Replicas, upkeep: &Upkeep, groups: &Groups) -> Vec<String> {
-    let all =
-        [store(replicas), ownership(replicas), uploads(upkeep), disk(replicas), loads(groups)];
+pub(super) fn of(replicas: &Replicas, parts: &Parts) -> Vec<String> {
+    let view = parts.view.as_ref().map(|view| view.words());
+    let space = disk::status(&replicas.space().report());
+    let all = [
+        view,
+        store(replicas),
+        ownership(replicas),
+        uploads(&parts.upkeep),
+        space.remark(),
+        syncs(replicas),
+        loads(&parts.groups),
+    ];
     all.into_iter().flatten().collect()
 }
 
@@ -24,7 +35,9 @@ fn store(replicas: &Replicas) -> Option<String> {
 }
 
 fn ownership(replicas: &Replicas) -> Option<String> {
-    let reason = replicas.tiering()?.may_change_store().err()?;
+    // A read-only server is no owner, and says so first of all.
+    let tiering = replicas.tiering().filter(|tiering| !tiering.is_read_only())?;
+    let reason = tiering.may_change_store().err()?;
     Some(format!("nothing is uploaded to the object store or deleted from it: {reason}"))
 }
 
@@ -36,7 +49,7 @@ fn uploads(upkeep: &Upkeep) -> Option<String> {
     ))
 }
 
-fn disk(replicas: &Replicas) -> Option<String> {
+fn syncs(replicas: &Replicas) -> Option<String> {
     let all = replicas.all();
     let mut failed = all
         .iter()

@@ -36,13 +36,14 @@ struct Steering {
     law: ReplayShare,
     began: Instant,
     moved: u64,
-    share: Option<u64>,
+    /// Whether the log says that replays are held back.
+    is_told: bool,
 }
 
 impl Steering {
     fn new(paces: Arc<Paces>) -> Self {
         let (began, moved) = (Instant::now(), paces.replays.moved());
-        Self { paces, law: ReplayShare::default(), began, moved, share: None }
+        Self { paces, law: ReplayShare::default(), began, moved, is_told: false }
     }
 
     fn second(&mut self, metrics: &TieringMetrics) {
@@ -53,18 +54,28 @@ impl Steering {
         let second = Second { now: self.began.elapsed(), replayed: self.moved - before, took };
         let share = self.law.second(&second);
         paces.replays.set_share(share);
-        match (self.share, share) {
-            (None, Some(share)) => tracing::info!(
-                bytes_per_second = share,
-                "replays are held back: producers or consumers at the tail wait longer beside them"
-            ),
-            (Some(_), None) => tracing::info!("replays have all there is again"),
-            _ => {}
-        }
-        self.share = share;
+        self.tell(share, second.replayed);
         metrics.replayed_bytes.inc_by(self.moved - before);
         metrics
             .replay_share
             .set(share.map_or(-1, |share| i64::try_from(share).unwrap_or(i64::MAX)));
+    }
+
+    /// A share that waits for a replay to come is no news.
+    fn tell(&mut self, share: Option<u64>, replayed: u64) {
+        match share {
+            Some(share) if replayed > 0 && !self.is_told => {
+                tracing::info!(
+                    bytes_per_second = share,
+                    "replays are held back: producers and consumers at the tail go first"
+                );
+                self.is_told = true;
+            }
+            None if self.is_told => {
+                tracing::info!("replays have all there is again");
+                self.is_told = false;
+            }
+            _ => {}
+        }
     }
 }

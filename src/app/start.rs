@@ -14,13 +14,15 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::claim::{Claim, claim, raise_open_files};
+use super::follow::{Eye, EyeParts, Follower};
 use super::jobs::{JobPlace, Jobs};
 use super::meta::{MetaUpload, MetaUploadParts};
 use super::observe::Observer;
 use super::owner::OwnerTask;
+use super::policies::PolicyDesk;
 use super::store_threads::StoreThreads;
 use super::store_wait::until_reachable;
-use super::{empty_disk, owner, restore, sampling};
+use super::{empty_disk, follow, owner, restore, sampling};
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image, put_in_force};
 use crate::config::{BrokerConfig, EmptyDisk};
@@ -30,12 +32,16 @@ use crate::metadata::{BrokerNode, ClusterImage, LiveImage, MetaStore, MetaStoreE
 use crate::metrics::Metrics;
 use crate::model::BrokerId;
 use crate::pace::Paces;
-use crate::replica::{HostError, Replicas, ReplicasOptions, Upkeep, UpkeepIntervals};
+use crate::replica::{
+    HostError, Replicas, ReplicasOptions, Suspects, Upkeep, UpkeepIntervals, WantedWatermarks,
+};
 
 /// How long to wait before the rest of a deleted topic is removed again.
 const ERASE_RETRY: Duration = Duration::from_secs(5);
 /// Threads that write, at most.
 const LANES_MAX: usize = 4;
+/// What a data directory may be of, in words.
+pub(super) const READ_ONLY_SERVER: &str = "a read-only server";
 
 /// Why a broker did not start, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +63,22 @@ pub enum StartError {
     /// A tool for the remote tier, and there is none.
     #[error("remote.log.storage.system.enable is false: there is no remote tier")]
     NoRemoteTier,
+    /// The data directory was made for something else.
+    #[error(
+        "{data_dir} is the data directory of {found}: give --data-dir, each has one of its own"
+    )]
+    OtherRole {
+        /// The directory.
+        data_dir: String,
+        /// What it was made for.
+        found: &'static str,
+    },
+    /// There is no cluster that could be read.
+    #[error(transparent)]
+    Choose(#[from] follow::ChooseError),
+    /// The history of the cluster cannot be read.
+    #[error("the history of the cluster cannot be read: {0}")]
+    Look(#[from] Box<follow::LookError>),
     /// A restore did not come to its end.
     #[error(
         "a restore into {0} was broken off: run `icecore tier restore` again with the same flags, \
@@ -141,9 +163,13 @@ pub(super) struct Started {
     pub(super) replicas: Arc<Replicas>,
     pub(super) groups: Arc<Groups>,
     pub(super) upkeep: Arc<Upkeep>,
+    /// Of one who leads its cluster; none without a remote tier.
     pub(super) owner: Option<OwnerTask>,
+    /// Of one who only reads it.
+    pub(super) follower: Option<Follower>,
     pub(super) paces: Arc<Paces>,
     pub(super) store_threads: StoreThreads,
+    controller: Arc<Controller>,
     pub(super) image: Arc<LiveImage>,
     store: Arc<dyn MetaStore>,
     deleting: Vec<TopicImage>,
@@ -163,20 +189,25 @@ pub(super) async fn start(
     let data_dir = config.data_dir().to_owned();
     let claim = claim(&data_dir).map_err(StartError::Io)?;
     let claim = claim.ok_or_else(|| StartError::InUse(data_dir.display().to_string()))?;
-    let resumes =
-        config.remote_storage_system_enable() && config.on_empty_disk() == EmptyDisk::Restore;
+    let leads = config.remote_storage_system_enable() && !config.read_only();
+    let resumes = leads && config.on_empty_disk() == EmptyDisk::Restore;
     if restore::is_unfinished(&data_dir) && !resumes {
         return Err(StartError::RestoreUnfinished(data_dir.display().to_string()));
     }
-    if config.remote_storage_system_enable() {
+    if leads {
         // Boxed: it is large, and rarely more than a look into a folder.
         Box::pin(empty_disk::decide(config, observer)).await?;
     }
     observer.starting("opening the metadata");
     let store = Arc::new(SqliteMetaStore::open(&data_dir.join("metadata.db"))?);
+    let known = role(config, &store).await?;
     let instance = store.instance().await?;
     let store: Arc<dyn MetaStore> = store;
-    let cluster_id = cluster_id(config, &*store).await?;
+    let wanted = match known {
+        None if config.read_only() => Some(follow::choose(config, observer).await?),
+        _ => config.cluster_id(),
+    };
+    let cluster_id = cluster_id(wanted, &*store).await?;
     store.begin_leading().await?;
     let paces = Arc::new(Paces::default());
     let store_threads = StoreThreads::start().map_err(StartError::Io)?;
@@ -189,24 +220,27 @@ pub(super) async fn start(
     };
     let tiering = tiering(config, wanted, observer).await?;
     let owner = match &tiering {
-        Some(tiering) => {
+        Some(tiering) if leads => {
             let identity = owner::identity(instance, Some(address));
             let ownership = owner::own(tiering, identity, observer).await?;
             Some(OwnerTask::start(ownership, stop.clone()))
         }
-        None => None,
+        _ => None,
     };
     if tiering.as_ref().is_some_and(|tiering| tiering.reads_in_place()) {
         paces.read_in_place();
     }
     observer.starting("recovering the logs");
     let env = LogEnv::real();
+    let suspects = config.read_only().then(|| Arc::new(Suspects::default()));
     let replicas = Arc::new(Replicas::start(ReplicasOptions {
         log_dir: config.log_dir(),
         tiering,
+        suspects,
         env: env.clone(),
         lanes: std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX),
         metrics: metrics.broker.clone(),
+        watermarks: WantedWatermarks { low: config.disk_free_low(), high: config.disk_free_high() },
     })?);
     let node = node(config, address);
     let loaded = load_image(config, &*store, &cluster_id, node).await?;
@@ -227,6 +261,11 @@ pub(super) async fn start(
         replicas.clone(),
         paces.clone(),
     ));
+    // Before the groups: they forget offsets of topics that are not there.
+    let follower = match config.read_only() {
+        true => Some(Box::pin(follower(config, &replicas, &controller, observer)).await?),
+        false => None,
+    };
     let groups = Groups::start(GroupsParts {
         rules: group_rules(config),
         image: image.clone(),
@@ -238,7 +277,7 @@ pub(super) async fn start(
     let broker = Broker::new(Parts {
         config: config.clone(),
         image: image.clone(),
-        controller,
+        controller: controller.clone(),
         replicas: replicas.clone(),
         groups: groups.clone(),
         store: store.clone(),
@@ -254,8 +293,10 @@ pub(super) async fn start(
         groups,
         upkeep,
         owner,
+        follower,
         paces,
         store_threads,
+        controller,
         image,
         store,
         deleting,
@@ -279,8 +320,43 @@ async fn host_all(
     replicas.end_start().await
 }
 
-async fn cluster_id(config: &BrokerConfig, store: &dyn MetaStore) -> Result<String, StartError> {
-    let wanted = config.cluster_id();
+/// Refuses a data directory that was made for something else. Gives the cluster's id, if it is known.
+async fn role(
+    config: &BrokerConfig,
+    store: &SqliteMetaStore,
+) -> Result<Option<String>, StartError> {
+    let (read_only, cluster_id) = store.begin_as(config.read_only()).await?;
+    if read_only == config.read_only() {
+        return Ok(cluster_id);
+    }
+    let data_dir = config.data_dir().display().to_string();
+    let found = if read_only { READ_ONLY_SERVER } else { "a broker that leads its cluster" };
+    Err(StartError::OtherRole { data_dir, found })
+}
+
+/// Reads what the store has of the cluster.
+async fn follower(
+    config: &Arc<BrokerConfig>,
+    replicas: &Arc<Replicas>,
+    controller: &Arc<Controller>,
+    observer: &Observer,
+) -> Result<Follower, StartError> {
+    replicas.remove_unhosted().await.map_err(StartError::Io)?;
+    let (Some(tiering), Some(suspects)) = (replicas.tiering(), replicas.suspects()) else {
+        return Err(StartError::NoRemoteTier);
+    };
+    let eye = Eye::new(EyeParts {
+        config: config.clone(),
+        tiering: tiering.clone(),
+        replicas: replicas.clone(),
+        controller: controller.clone(),
+        suspects: suspects.clone(),
+    });
+    let begun = Follower::begin(eye, config.follow_interval(), observer).await;
+    Ok(begun.map_err(Box::new)?)
+}
+
+async fn cluster_id(wanted: Option<String>, store: &dyn MetaStore) -> Result<String, StartError> {
     let found = store.cluster_id(wanted.as_deref()).await?;
     match wanted {
         Some(wanted) if wanted != found => Err(StartError::OtherCluster { wanted, found }),
@@ -310,7 +386,8 @@ async fn tiering(
     let is_away = |error: &OpenError| matches!(error, OpenError::Unreachable { .. });
     let open = || Tiering::open(wanted.clone(), Arc::new(SystemClock));
     let tiering = until_reachable(observer, is_away, open).await?;
-    if tiering.needs_reconcile() {
+    // A reader's manifest is never complete: it follows.
+    if tiering.needs_reconcile() && !tiering.is_read_only() {
         observer.starting("rebuilding the manifest from the object store");
         // The logs are not open yet: what lies on the disk as well is found again by its offsets.
         let told = |done: ReconcileProgress| {
@@ -329,9 +406,10 @@ async fn tiering(
 pub(super) fn store_settings(config: &BrokerConfig) -> StoreSettings {
     let table = config.store();
     let options = table.options.iter();
-    options.fold(StoreSettings::new(table.url.clone()), |store, (name, value)| {
+    let store = options.fold(StoreSettings::new(table.url.clone()), |store, (name, value)| {
         store.with_option(name.clone(), value.clone())
-    })
+    });
+    if config.read_only() { store.only_to_read() } else { store }
 }
 
 /// What the remote tier is opened with.
@@ -392,6 +470,12 @@ pub(super) fn upload_metadata(
         every: config.tiering_meta_upload_interval(),
     };
     MetaUpload::start(parts, tasks, stop);
+}
+
+/// Policies as people ask for them and change them.
+pub(super) fn policies(started: &Started, config: &Arc<BrokerConfig>) -> Arc<PolicyDesk> {
+    let (controller, replicas) = (started.controller.clone(), started.replicas.clone());
+    Arc::new(PolicyDesk::new(config.clone(), controller, replicas))
 }
 
 /// Checks and collections of the store that people ask for; `None` without a remote tier.

@@ -185,8 +185,10 @@ async fn apply_to_topic(
     change: &Change,
     validate_only: bool,
 ) -> Result<(), Refusal> {
+    let image = broker.image.load();
     let altered = |overrides: &BTreeMap<String, String>| {
-        let entries = describe_topic(&broker.config, overrides).into_iter();
+        let policies = &image.policies;
+        let entries = describe_topic(&broker.config, policies, &change.name, overrides).into_iter();
         let current = entries.filter_map(|entry| Some((entry.name, entry.value?))).collect();
         change.what.apply(overrides, &current)
     };

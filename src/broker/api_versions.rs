@@ -1,6 +1,6 @@
 //! ApiVersions: what this broker serves (KIP-511, KIP-35).
 
-use super::{Call, served};
+use super::{Broker, Call, served};
 use crate::wire::ErrorCode;
 use crate::wire::exchange::{CloseReason, Reply};
 use crate::wire::messages::api::ApiKey;
@@ -8,7 +8,7 @@ use crate::wire::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVer
 
 /// Answers in the client's version, or in version 0 with the versions of ApiVersions itself when
 /// the client speaks a later one.
-pub(super) fn handle(call: &Call) -> Result<Reply, CloseReason> {
+pub(super) fn handle(broker: &Broker, call: &Call) -> Result<Reply, CloseReason> {
     if !(ApiKey::ApiVersions.min_version()..=ApiKey::ApiVersions.max_version())
         .contains(&call.version)
     {
@@ -28,7 +28,7 @@ pub(super) fn handle(call: &Call) -> Result<Reply, CloseReason> {
         }
         call.frame.connection.set_software(name, version);
     }
-    let api_keys = served::SERVED.iter().copied().map(advertised).collect();
+    let api_keys = served::served(broker.config.read_only()).map(advertised).collect();
     Ok(call.reply(&ApiVersionsResponse { api_keys, ..Default::default() }))
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::describe_configs::described;
 use super::{Broker, Call};
 use crate::cluster::{CreateTopic, CreateTopicError, PARTITIONS_PER_REQUEST_MAX};
-use crate::config::describe_topic;
 use crate::metadata::TopicImage;
 use crate::wire::ErrorCode;
 use crate::wire::messages::create_topics::{
@@ -101,14 +101,13 @@ pub(super) fn log_created(topic: &TopicImage, call: &Call) {
 }
 
 fn accepted(broker: &Broker, topic: &TopicImage) -> CreatableTopicResult<'static> {
-    let configs = describe_topic(&broker.config, &topic.overrides).into_iter().map(|entry| {
-        CreatableTopicConfigs {
-            config_source: entry.source_number(),
-            name: entry.name.into(),
-            value: entry.value.map(Into::into),
-            read_only: entry.read_only,
-            is_sensitive: false,
-        }
+    let entries = described(broker, &broker.image.load(), topic).into_iter();
+    let configs = entries.map(|entry| CreatableTopicConfigs {
+        config_source: entry.source_number(),
+        name: entry.name.into(),
+        value: entry.value.map(Into::into),
+        read_only: entry.read_only,
+        is_sensitive: false,
     });
     CreatableTopicResult {
         name: topic.name.to_string().into(),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::Broker;
 use crate::config::{ConfigEntry, describe_all_brokers, describe_broker, describe_topic};
+use crate::metadata::{ClusterImage, TopicImage};
 use crate::wire::ErrorCode;
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
@@ -54,25 +55,32 @@ fn entries(
     broker: &Broker,
     resource: &DescribeConfigsResource<'_>,
 ) -> Result<Vec<ConfigEntry>, (ErrorCode, String)> {
-    let name = &*resource.resource_name;
+    let (name, image) = (&*resource.resource_name, broker.image.load());
     match resource.resource_type {
-        RESOURCE_TOPIC => match broker.image.load().topic(name) {
-            Some(topic) => Ok(describe_topic(&broker.config, &topic.overrides)),
+        RESOURCE_TOPIC => match image.topic(name) {
+            Some(topic) => Ok(described(broker, &image, topic)),
             None => {
                 Err((ErrorCode::UnknownTopicOrPartition, format!("topic {name} does not exist")))
             }
         },
         RESOURCE_BROKER if is_this_broker(broker, name) => {
-            Ok(describe_broker(&broker.config, &broker.image.load().broker_overrides))
+            Ok(describe_broker(&broker.config, &image.broker_overrides))
         }
-        RESOURCE_BROKER if name.is_empty() => {
-            Ok(describe_all_brokers(&broker.image.load().broker_overrides))
-        }
+        RESOURCE_BROKER if name.is_empty() => Ok(describe_all_brokers(&image.broker_overrides)),
         RESOURCE_BROKER => Err((ErrorCode::InvalidRequest, wrong_broker(broker, name))),
         other => {
             Err((ErrorCode::InvalidRequest, format!("resource type {other} has no settings here")))
         }
     }
+}
+
+/// A topic's settings by one image of the cluster.
+pub(super) fn described(
+    broker: &Broker,
+    image: &ClusterImage,
+    topic: &TopicImage,
+) -> Vec<ConfigEntry> {
+    describe_topic(&broker.config, &image.policies, &topic.name, &topic.overrides)
 }
 
 pub(super) fn is_this_broker(broker: &Broker, name: &str) -> bool {
@@ -93,7 +101,7 @@ fn result(
         DescribeConfigsSynonym {
             name: synonym.name.into(),
             value: Some(synonym.value.into()),
-            source: synonym.source as i8,
+            source: synonym.source.number(),
         }
     });
     DescribeConfigsResourceResult {

@@ -31,7 +31,10 @@ pub(super) async fn handle(
             }),
         }
     }
-    let (total_bytes, usable_bytes) = broker.replicas.disk_space().await.unwrap_or((-1, -1));
+    let space = broker.replicas.disk_space().await;
+    let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let (total_bytes, usable_bytes) =
+        space.map_or((-1, -1), |(total, free)| (signed(total), signed(free)));
     let result = DescribeLogDirsResult {
         log_dir: broker.replicas.log_dir().display().to_string().into(),
         topics,

@@ -16,7 +16,7 @@ use super::{
     describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, init_producer_id,
     join_group, leave_group, list_config_resources, list_groups, list_offsets,
     list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
-    offset_for_leader_epoch, produce, served, sync_group,
+    offset_for_leader_epoch, produce, read_only, served, sync_group,
 };
 use crate::metrics::Delayed;
 use crate::wire::exchange::{CloseReason, Reply, RequestFrame, Service, Started};
@@ -26,7 +26,9 @@ impl Broker {
     /// Takes up a request.
     pub async fn start(self: &Arc<Self>, frame: RequestFrame) -> Started {
         let began = Instant::now();
-        let call = match Call::new(frame, &self.metrics, served::is_served) {
+        let read_only = self.config.read_only();
+        let is_served = |api, version| served::is_served(read_only, api, version);
+        let call = match Call::new(frame, &self.metrics, is_served) {
             Ok(call) => call,
             Err(reason) => return Started::Ready(Reply::Close(reason)),
         };
@@ -60,6 +62,11 @@ impl Broker {
     }
 
     async fn route(self: &Arc<Self>, call: Call) -> Result<Started, CloseReason> {
+        if self.config.read_only()
+            && let Some(no) = read_only::refuse(&call)?
+        {
+            return Ok(Started::Ready(no));
+        }
         match call.api {
             ApiKey::Produce => produce::start(self, call).await,
             ApiKey::Fetch => fetch::start(self, call),
@@ -80,7 +87,7 @@ impl Broker {
     /// The requests that are finished before the next one of their connection is started.
     async fn answer(self: &Arc<Self>, call: &Call) -> Result<Reply, CloseReason> {
         Ok(match call.api {
-            ApiKey::ApiVersions => api_versions::handle(call)?,
+            ApiKey::ApiVersions => api_versions::handle(self, call)?,
             ApiKey::Metadata => call.reply(&metadata::handle(self, call, call.body()?).await),
             ApiKey::ListOffsets => {
                 call.reply(&list_offsets::handle(self, call, call.body()?).await)

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio::time::timeout;
 
 use super::{Broker, Call, check_leader_epoch};
-use crate::log::TimestampedOffset;
+use crate::log::{ReadError, TimestampedOffset};
 use crate::model::{LeaderEpoch, Offset};
 use crate::replica::{Isolation, Partition};
 use crate::wire::ErrorCode;
@@ -93,12 +93,12 @@ async fn answer(
         check_leader_epoch(&partition, asked.current_leader_epoch)?;
         match target(asked.timestamp, version)? {
             Target::Special(Special::MaxTimestamp) => {
-                search(broker, wait, partition.log().max_timestamp()).await
+                search(broker, &partition, wait, partition.log().max_timestamp()).await
             }
             Target::Special(special) => Ok(Some(special_offset(&partition, special, isolation))),
             Target::Time(timestamp_ms) => {
                 let lookup = partition.log().offset_for_timestamp(timestamp_ms);
-                let found = search(broker, wait, lookup).await?;
+                let found = search(broker, &partition, wait, lookup).await?;
                 Ok(found.filter(|found| found.offset < partition.readable_end(isolation)))
             }
         }
@@ -155,10 +155,11 @@ fn special_offset(
 }
 
 /// Searches by time once it is its turn; the wait for that is part of `wait`.
-async fn search<E: std::error::Error>(
+async fn search(
     broker: &Broker,
+    partition: &Partition,
     wait: Duration,
-    search: impl Future<Output = Result<Option<TimestampedOffset>, E>>,
+    search: impl Future<Output = Result<Option<TimestampedOffset>, ReadError>>,
 ) -> Result<Option<TimestampedOffset>, ErrorCode> {
     let in_turn = async {
         let _one_of_few = broker.searching.acquire().await;
@@ -167,6 +168,9 @@ async fn search<E: std::error::Error>(
     match timeout(wait, in_turn).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {
+            if let (true, Some(suspects)) = (error.is_gone(), broker.replicas.suspects()) {
+                suspects.name(partition.name().clone());
+            }
             tracing::error!(%error, "a time could not be looked up");
             Err(ErrorCode::KafkaStorageError)
         }

@@ -24,7 +24,9 @@ pub(super) async fn handle(
         None => all(&broker.image.load()),
         Some(topics) if call.version == 0 && topics.is_empty() => all(&broker.image.load()),
         Some(topics) => {
-            let create = request.allow_auto_topic_creation && broker.config.auto_create_topics();
+            let create = request.allow_auto_topic_creation
+                && broker.config.auto_create_topics()
+                && !broker.config.read_only();
             let (mut found, mut seen) = (Vec::with_capacity(topics.len()), HashSet::new());
             for topic in topics {
                 // Each once, however often it is named: a large topic makes a large answer.

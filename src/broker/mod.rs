@@ -38,6 +38,7 @@ mod offset_for_leader_epoch;
 mod offsets_topic;
 mod produce;
 mod producer_ids;
+mod read_only;
 mod replays;
 mod served;
 mod sync_group;
@@ -134,6 +135,12 @@ impl Broker {
             metrics,
             paces,
         })
+    }
+
+    /// The cluster's id.
+    #[must_use]
+    pub fn cluster_id(&self) -> String {
+        self.image.load().cluster_id.to_string()
     }
 
     /// Consumers that read the remote tier now, by partition.

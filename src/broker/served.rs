@@ -4,7 +4,7 @@
 use crate::wire::messages::api::ApiKey;
 
 /// The served APIs.
-pub(super) const SERVED: &[ApiKey] = &[
+const SERVED: &[ApiKey] = &[
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -41,6 +41,21 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::DescribeTopicPartitions,
 ];
 
+/// Those that only a broker serves which leads its partitions. What else changes something is refused in
+/// words by one that does not: see `read_only`.
+const OF_LEADERS: [ApiKey; 5] = [
+    ApiKey::AlterReplicaLogDirs,
+    ApiKey::ElectLeaders,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::DescribeProducers,
+];
+
+/// The APIs that are served.
+pub(super) fn served(read_only: bool) -> impl Iterator<Item = ApiKey> {
+    SERVED.iter().copied().filter(move |api| !(read_only && OF_LEADERS.contains(api)))
+}
+
 /// The lowest version that is served. The definitions' own minimum, also for Produce, whose
 /// *advertised* minimum is 0 (see `api_versions`).
 #[must_use]
@@ -51,9 +66,10 @@ pub(super) fn min_version(api: ApiKey) -> i16 {
 /// Whether a request of this version is served. ApiVersions is, in any version: its answer tells
 /// a client from the future what to use instead.
 #[must_use]
-pub(super) fn is_served(api: ApiKey, version: i16) -> bool {
+pub(super) fn is_served(read_only: bool, api: ApiKey, version: i16) -> bool {
     if api == ApiKey::ApiVersions {
         return version >= 0;
     }
-    SERVED.contains(&api) && (min_version(api)..=api.max_version()).contains(&version)
+    served(read_only).any(|served| served == api)
+        && (min_version(api)..=api.max_version()).contains(&version)
 }

@@ -100,6 +100,7 @@ fn places(config: &BrokerConfig, sources: &Sources) -> Vec<Effective> {
         place("advertise", advertised, given.advertise.is_some(), config.listen()),
         place("http", config.http().to_owned(), given.http.is_some(), "127.0.0.1:9600"),
         place("store", config.store().url.clone(), given.store.is_some(), &defaults.store),
+        place("read-only", config.read_only().to_string(), given.read_only.is_some(), "false"),
     ]
 }
 

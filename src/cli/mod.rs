@@ -11,6 +11,7 @@ mod consume;
 mod demo;
 mod log_dump;
 mod output;
+mod policy;
 mod position;
 mod produce;
 mod record_line;
@@ -51,6 +52,8 @@ enum Command {
     Replay(replay::Args),
     /// Show where each partition's bytes lie, and who reads the store.
     Tier(tier::Args),
+    /// Give topics their settings by name pattern: retention, tiering, what a full disk does.
+    Policy(policy::Args),
     /// Look into the files of a partition and the objects of the bucket.
     Log(log_dump::Args),
     /// Check a configuration.
@@ -70,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Consume(args) => wait(consume::run(&args)),
         Command::Replay(args) => replay::run(&args),
         Command::Tier(args) => return ended(wait(tier::run(&args))),
+        Command::Policy(args) => wait(policy::run(&args)),
         Command::Log(args) => wait(log_dump::run(&args)),
         Command::Config(args) => config_check::run(&args),
         Command::Completions(args) => completions::run::<Cli>(&args),

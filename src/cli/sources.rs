@@ -23,6 +23,17 @@ pub(super) struct SourceArgs {
     /// the name of a store in the configuration file. Default: file://<data-dir>/store
     #[arg(long, value_name = "URL", env = "ICECORE_STORE")]
     store: Option<String>,
+    /// Serve the history of the cluster in the store, beside its broker, and change nothing there.
+    /// Needs --store and a data directory of its own.
+    #[arg(
+        long,
+        env = "ICECORE_READ_ONLY",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    read_only: Option<bool>,
     /// Any setting by its name, such as num.partitions=4; may be given many times. `icecore config
     /// check` shows them all.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::name_and_value)]
@@ -73,6 +84,7 @@ impl SourceArgs {
                 advertise: self.advertise.clone(),
                 http: self.http.clone(),
                 store: self.store.clone(),
+                read_only: self.read_only,
             },
             settings: self.settings.clone(),
         }

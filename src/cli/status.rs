@@ -9,7 +9,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use crate::http::{PartitionStatus, PlanAsk, ReplayPlan, ReplaysStatus, WarmAsk, Warmed};
+use crate::http::{
+    ChangeQuery, DiskStatus, ExplainQuery, Explained, PartitionStatus, PlanAsk, PolicyBody,
+    PolicyOutcome, PolicyStatus, ReplayPlan, ReplaysStatus, ServerStatus, WarmAsk, Warmed,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Half a million partitions take less.
@@ -29,9 +32,61 @@ impl HttpArgs {
         partitions(&self.http).await
     }
 
+    /// What the server is.
+    pub(super) async fn server(&self) -> anyhow::Result<ServerStatus> {
+        ask_for(Method::GET, &self.http, "/v1/server", &()).await
+    }
+
     /// Who reads the remote tier.
     pub(super) async fn replays(&self) -> anyhow::Result<ReplaysStatus> {
         ask_for(Method::GET, &self.http, "/v1/replays", &()).await
+    }
+
+    /// How much room the broker's disk has.
+    pub(super) async fn disk(&self) -> anyhow::Result<DiskStatus> {
+        ask_for(Method::GET, &self.http, "/v1/disk", &()).await
+    }
+
+    /// The policies in force.
+    pub(super) async fn policies(&self) -> anyhow::Result<Vec<PolicyStatus>> {
+        ask_for(Method::GET, &self.http, "/v1/policies", &()).await
+    }
+
+    /// Sets a policy, or is told what that would do.
+    pub(super) async fn set_policy(
+        &self,
+        name: &str,
+        body: &PolicyBody,
+        dry_run: bool,
+    ) -> anyhow::Result<PolicyOutcome> {
+        let (url, body) = (self.policy(name, dry_run)?, serde_json::to_vec(body)?);
+        let put =
+            |client: &Client| client.put(url).header("content-type", "application/json").body(body);
+        ask(&self.http, put).await
+    }
+
+    /// Deletes a policy, or is told what that would do.
+    pub(super) async fn delete_policy(
+        &self,
+        name: &str,
+        dry_run: bool,
+    ) -> anyhow::Result<PolicyOutcome> {
+        let url = self.policy(name, dry_run)?;
+        ask(&self.http, |client| client.delete(url)).await
+    }
+
+    /// Where a topic's settings come from.
+    pub(super) async fn explain(&self, topic: &str) -> anyhow::Result<Explained> {
+        let query = ExplainQuery { topic: topic.to_owned() };
+        ask_for(Method::GET, &self.http, "/v1/topic-settings", &query).await
+    }
+
+    fn policy(&self, name: &str, dry_run: bool) -> anyhow::Result<Url> {
+        let mut url = url(&self.http, "/v1/policies", &ChangeQuery { dry_run })?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(name);
+        }
+        Ok(url)
     }
 
     /// What a replay will read and ask of the store.

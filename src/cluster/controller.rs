@@ -177,7 +177,7 @@ pub struct Controller {
     pub(super) config: Arc<BrokerConfig>,
     pub(super) image: Arc<LiveImage>,
     pub(super) store: Arc<dyn MetaStore>,
-    replicas: Arc<Replicas>,
+    pub(super) replicas: Arc<Replicas>,
     pub(super) paces: Arc<Paces>,
     pub(super) changing: Mutex<()>,
 }
@@ -238,7 +238,8 @@ impl Controller {
             return Err(CreateTopicError::NameCollides { name: wanted.name.clone(), other });
         }
         let count = self.plan_partitions(image, wanted)?;
-        let config = TopicConfig::new(&self.config, &wanted.name, &wanted.settings)?;
+        let policies = &image.policies;
+        let config = TopicConfig::new(&self.config, policies, &wanted.name, &wanted.settings)?;
         Ok(TopicImage {
             id: TopicId::random(),
             name: wanted.name.as_str().into(),
@@ -360,7 +361,7 @@ impl Controller {
         let image = self.image.load();
         let topic = image.topic(name).ok_or_else(|| AlterTopicError::Unknown(name.to_owned()))?;
         let overrides = change(&topic.overrides)?;
-        let config = TopicConfig::new(&self.config, name, &overrides)?;
+        let config = TopicConfig::new(&self.config, &image.policies, name, &overrides)?;
         config.check_change_from(&topic.config)?;
         if validate_only {
             return Ok(());

@@ -6,8 +6,11 @@
 //! {"format": 1, "next_producer_id": 3000, "topics": [
 //!    {"name": "orders", "id": "...", "deleting": false, "settings": {"retention.ms": "-1"},
 //!     "leader_epochs": [3, 3], "log_starts": [0, 120],
-//!     "last_objects": [null, "00000000000000000120-....log"]}]}
+//!     "last_objects": [null, "00000000000000000120-....log"]}],
+//!  "policies": [{"name": "long", "topics": ["orders-*"], "priority": 0,
+//!                "settings": {"retention.ms": "-1"}}]}
 //! ```
+//! Policies are those that were given while the broker ran: the others stand in its file.
 //! Topics that are being deleted are in it, so that a restore goes on deleting them and does not
 //! raise them. The last object of each partition is in it, so that a restore does not take a list
 //! that lacks it for the whole. A reader passes over fields that it does not know; the format's number changes only
@@ -19,6 +22,7 @@ use std::sync::Arc;
 use icecore_tiering::ObjectName;
 use serde::{Deserialize, Serialize};
 
+use crate::config::PolicyText;
 use crate::metadata::{StoredTopic, TopicNameError, check_topic_name};
 use crate::model::{LeaderEpoch, Offset, TopicId};
 
@@ -40,6 +44,8 @@ pub struct SnapshotTopic {
 pub struct ClusterSnapshot {
     /// Every topic, also those that are being deleted.
     pub topics: Vec<SnapshotTopic>,
+    /// The policies that were given while brokers ran, by name.
+    pub policies: Vec<PolicyText>,
     /// The first producer id that was not given out.
     pub next_producer_id: i64,
 }
@@ -76,6 +82,8 @@ struct Document {
     format: u32,
     next_producer_id: i64,
     topics: Vec<Topic>,
+    #[serde(default)]
+    policies: Vec<PolicyText>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,8 +107,9 @@ impl ClusterSnapshot {
     pub fn encode(&self) -> Result<Vec<u8>, SnapshotError> {
         let mut topics: Vec<_> = self.topics.iter().map(written).collect();
         topics.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        let next_producer_id = self.next_producer_id;
-        Ok(serde_json::to_vec(&Document { format: FORMAT, next_producer_id, topics })?)
+        let (next_producer_id, policies) = (self.next_producer_id, self.policies.clone());
+        let document = Document { format: FORMAT, next_producer_id, topics, policies };
+        Ok(serde_json::to_vec(&document)?)
     }
 
     /// Reads a document, believing nothing.
@@ -118,7 +127,8 @@ impl ClusterSnapshot {
         }
         let document: Document = serde_json::from_slice(bytes)?;
         let topics = document.topics.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { topics, next_producer_id: document.next_producer_id.max(0) })
+        let (policies, next_producer_id) = (document.policies, document.next_producer_id.max(0));
+        Ok(Self { topics, policies, next_producer_id })
     }
 }
 
@@ -181,6 +191,12 @@ mod tests {
         };
         ClusterSnapshot {
             topics: vec![topic("a", false), topic("b", true)],
+            policies: vec![PolicyText {
+                name: "long".into(),
+                topics: vec!["a*".into()],
+                priority: 2,
+                settings: [("retention.ms".to_owned(), "-1".to_owned())].into(),
+            }],
             next_producer_id: 3000,
         }
     }
@@ -211,6 +227,15 @@ mod tests {
             let error = error.expect_err(to).to_string();
             assert!(error.contains(told), "{to}: {error}");
         }
+    }
+
+    #[test]
+    fn a_snapshot_of_an_earlier_version_has_no_policies() {
+        let mut earlier: serde_json::Value =
+            serde_json::from_slice(&snapshot().encode().expect("encode")).expect("json");
+        earlier.as_object_mut().expect("an object").remove("policies").expect("policies");
+        let read = ClusterSnapshot::decode(earlier.to_string().as_bytes()).expect("decode");
+        assert!(read.policies.is_empty() && read.topics.len() == 2);
     }
 
     #[test]

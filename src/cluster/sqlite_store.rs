@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 
-use crate::config::BrokerOverrides;
+use super::sqlite_policies;
+use crate::config::{BrokerOverrides, PolicyText};
 use crate::metadata::{MetaStore, MetaStoreError, StoredTopic};
 use crate::model::{LeaderEpoch, TopicId};
 
@@ -23,6 +24,12 @@ mod migrations {
 
 /// The fact that tells data directories apart.
 const INSTANCE: &str = "instance";
+/// The fact that names the cluster.
+const CLUSTER_ID: &str = "cluster.id";
+/// The fact that says what the data directory is for, and its values.
+const ROLE: &str = "role";
+const LEADS: &str = "leads";
+const READS: &str = "reads";
 
 /// `metadata.db` could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +43,10 @@ pub enum OpenMetaStoreError {
         source: rusqlite::Error,
     },
     /// A newer icecore has changed the schema, or an older migration differs.
-    #[error("metadata database {path} does not fit this version of icecore: {source}")]
+    #[error(
+        "metadata database {path} does not fit this version: {source}. If a later version of icecore \
+         wrote it, start that version"
+    )]
     Schema {
         /// The file.
         path: String,
@@ -82,6 +92,27 @@ impl SqliteMetaStore {
         self.transact(move |tx| fact(tx, INSTANCE, &fresh)).await
     }
 
+    /// Notes what a new data directory is for: to lead a cluster, or to only read one that another
+    /// broker leads. Gives what it is for, and the cluster's id if it knows one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn begin_as(
+        &self,
+        read_only: bool,
+    ) -> Result<(bool, Option<String>), MetaStoreError> {
+        self.transact(move |tx| {
+            let find = "SELECT value FROM facts WHERE name = ?1";
+            let known = |name| tx.query_row(find, [name], |row| row.get(0)).optional();
+            let cluster_id: Option<String> = known(CLUSTER_ID).map_err(engine)?;
+            // One that knows its cluster and not what it is for is older than the difference.
+            let read_only = read_only && cluster_id.is_none();
+            let found = fact(tx, ROLE, if read_only { READS } else { LEADS })?;
+            Ok((found == READS, cluster_id))
+        })
+        .await
+    }
+
     /// Puts a whole cluster into an empty database, in one transaction.
     ///
     /// # Errors
@@ -90,15 +121,18 @@ impl SqliteMetaStore {
         &self,
         (cluster_id, instance): (&str, &str),
         topics: Vec<StoredTopic>,
+        policies: Vec<PolicyText>,
         next_producer_id: i64,
     ) -> Result<(), MetaStoreError> {
-        let facts = [("cluster.id", cluster_id.to_owned()), (INSTANCE, instance.to_owned())];
+        let facts = [(CLUSTER_ID, cluster_id.to_owned()), (INSTANCE, instance.to_owned())];
         self.transact(move |tx| {
             for (name, value) in facts {
                 tx.execute("INSERT INTO facts (name, value) VALUES (?1, ?2)", [name, &value])
                     .map_err(engine)?;
             }
             topics.iter().try_for_each(|topic| insert_topic(tx, topic))?;
+            let mut policies = policies.iter();
+            policies.try_for_each(|policy| sqlite_policies::set(tx, policy)).map_err(engine)?;
             tx.execute("UPDATE producer_ids SET next = ?1", [next_producer_id])
                 .map(drop)
                 .map_err(engine)
@@ -131,7 +165,7 @@ fn engine(source: impl std::error::Error + Send + Sync + 'static) -> MetaStoreEr
 impl MetaStore for SqliteMetaStore {
     async fn cluster_id(&self, wanted: Option<&str>) -> Result<String, MetaStoreError> {
         let fresh = wanted.map_or_else(|| TopicId::random().to_string(), str::to_owned);
-        self.transact(move |tx| fact(tx, "cluster.id", &fresh)).await
+        self.transact(move |tx| fact(tx, CLUSTER_ID, &fresh)).await
     }
 
     async fn topics(&self) -> Result<Vec<StoredTopic>, MetaStoreError> {
@@ -205,6 +239,20 @@ impl MetaStore for SqliteMetaStore {
             insert_broker_settings(tx, OWN, &overrides.own).map_err(engine)
         })
         .await
+    }
+
+    async fn policies(&self) -> Result<Vec<PolicyText>, MetaStoreError> {
+        self.transact(|tx| sqlite_policies::load(tx).map_err(engine)).await
+    }
+
+    async fn set_policy(&self, policy: &PolicyText) -> Result<(), MetaStoreError> {
+        let policy = policy.clone();
+        self.transact(move |tx| sqlite_policies::set(tx, &policy).map_err(engine)).await
+    }
+
+    async fn delete_policy(&self, name: &str) -> Result<(), MetaStoreError> {
+        let name = name.to_owned();
+        self.transact(move |tx| sqlite_policies::delete(tx, &name).map_err(engine)).await
     }
 
     async fn mark_deleting(&self, id: TopicId) -> Result<(), MetaStoreError> {
@@ -413,6 +461,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn policies_are_there_after_a_restart_as_they_were_given() {
+        let dir = tempfile::tempdir().expect("dir");
+        let policy = |name: &str, topics: &[&str], value: &str| PolicyText {
+            name: name.to_owned(),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            priority: -3,
+            settings: [("retention.ms".to_owned(), value.to_owned())].into(),
+        };
+        let (one, other) = (policy("one", &["z", "a-*"], "1"), policy("other", &["*"], "2"));
+        {
+            let store = open(&dir);
+            store.set_policy(&policy("one", &["gone", "z", "b"], "9")).await.expect("set");
+            store.set_policy(&one).await.expect("set in its place");
+            store.set_policy(&other).await.expect("set");
+        }
+        let store = open(&dir);
+        assert_eq!(store.policies().await.expect("load"), [one, other.clone()]);
+        store.delete_policy("one").await.expect("delete");
+        assert_eq!(open(&dir).policies().await.expect("load"), [other]);
+    }
+
+    #[tokio::test]
     async fn a_name_is_free_as_soon_as_its_topic_is_being_deleted() {
         let dir = tempfile::tempdir().expect("dir");
         let store = open(&dir);
@@ -427,6 +497,20 @@ mod tests {
         store.create_topic(&second).await.expect("the name is free");
         store.forget_topic(first.id).await.expect("forget");
         assert_eq!(store.topics().await.expect("topics"), vec![second]);
+    }
+
+    #[tokio::test]
+    async fn a_directory_stays_what_it_was_made_for_and_an_older_one_leads() {
+        let (reads, leads) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let store = open(&reads);
+        assert_eq!(store.begin_as(true).await.expect("new"), (true, None));
+        store.cluster_id(Some("c")).await.expect("id");
+        let (read_only, cluster_id) = store.begin_as(false).await.expect("known");
+        assert_eq!((read_only, cluster_id.as_deref()), (true, Some("c")));
+
+        let store = open(&leads);
+        store.cluster_id(Some("c")).await.expect("an id, as older versions made it");
+        assert!(!store.begin_as(true).await.expect("older").0);
     }
 
     #[tokio::test]

@@ -5,12 +5,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{ConfigError, Problem};
 use super::file;
 use super::own_settings::BROKER_SETTINGS;
+use super::policy::{self, Policies, Policy};
 use super::setting::{ConfigSource, Setting};
+use super::topic::TopicConfig;
 use super::value::{Value, nearest, read};
 
 /// The file that is read when it is there and no other is named.
@@ -29,6 +32,8 @@ pub struct Places {
     pub http: Option<String>,
     /// `--store`.
     pub store: Option<String>,
+    /// `--read-only`.
+    pub read_only: Option<bool>,
 }
 
 /// What a configuration is made of.
@@ -70,7 +75,9 @@ pub struct BrokerConfig {
     advertise: Option<String>,
     http: String,
     store: StoreTable,
+    read_only: bool,
     values: HashMap<&'static str, (Value, ConfigSource)>,
+    policies: Arc<[Policy]>,
 }
 
 impl BrokerConfig {
@@ -97,6 +104,11 @@ impl BrokerConfig {
             .or_else(|| file.data_dir.clone().map(PathBuf::from))
             .unwrap_or_else(|| PathBuf::from("icecore-data"));
         let store = places.store.or_else(|| file.store.clone());
+        let read_only = places.read_only.or(file.read_only).unwrap_or(false);
+        if read_only && store.is_none() {
+            let text = "a read-only server reads the store of another broker: give --store";
+            problems.push(Problem::Conflict(text.into()));
+        }
         let store = store_table(store, &file.stores, &data_dir);
         let config = Self {
             data_dir,
@@ -104,9 +116,14 @@ impl BrokerConfig {
             advertise: places.advertise.or(file.advertise),
             http: places.http.or(file.http).unwrap_or_else(|| "127.0.0.1:9600".into()),
             store,
+            read_only,
             values,
+            policies: policy::of_file(file.policies, &mut problems),
         };
         config.check_together(&mut problems);
+        let policies = config.policies.iter();
+        let unfit = policies.filter_map(|policy| TopicConfig::check_policy(&config, policy).err());
+        problems.extend(unfit.flat_map(|error| error.problems().to_vec()));
         ConfigError::check(problems)?;
         Ok(config)
     }
@@ -138,10 +155,23 @@ impl BrokerConfig {
             );
             problems.push(Problem::Conflict(text));
         }
+        if self.read_only && !self.remote_storage_system_enable() {
+            let text = "a read-only server needs remote.log.storage.system.enable=true: it has nothing \
+                 but the store";
+            problems.push(Problem::Conflict(text.into()));
+        }
         if self.number("group.min.session.timeout.ms") > self.number("group.max.session.timeout.ms")
         {
             let text = "group.min.session.timeout.ms is larger than group.max.session.timeout.ms";
             problems.push(Problem::Conflict(text.into()));
+        }
+        if let (Some(low), Some(high)) = (self.disk_free_low(), self.disk_free_high())
+            && high < low
+        {
+            let text = format!(
+                "tiering.disk.free.high.bytes is {high}, less than tiering.disk.free.low.bytes {low}"
+            );
+            problems.push(Problem::Conflict(text));
         }
     }
 
@@ -163,6 +193,11 @@ impl BrokerConfig {
 
     fn size(&self, name: &str) -> usize {
         usize::try_from(self.number(name)).unwrap_or(0)
+    }
+
+    /// A number of bytes where -1 leaves it to the disk.
+    fn bytes_if_set(&self, name: &str) -> Option<u64> {
+        u64::try_from(self.number(name)).ok()
     }
 
     fn millis(&self, name: &str) -> Duration {
@@ -252,10 +287,28 @@ impl BrokerConfig {
         &self.http
     }
 
+    /// The policies of the file.
+    #[must_use]
+    pub fn policies(&self) -> Policies {
+        Policies::new(self.policies.clone(), Vec::new())
+    }
+
+    /// The policies of the file with those that were given while the broker ran.
+    #[must_use]
+    pub fn policies_with(&self, given: Vec<Policy>) -> Policies {
+        Policies::new(self.policies.clone(), given)
+    }
+
     /// The object store.
     #[must_use]
     pub fn store(&self) -> &StoreTable {
         &self.store
+    }
+
+    /// Whether the cluster in the store is another broker's, and is only read.
+    #[must_use]
+    pub fn read_only(&self) -> bool {
+        self.read_only
     }
 
     /// The folder of the read cache.
@@ -311,6 +364,8 @@ getters! {
     auto_create_topics -> bool = flag("auto.create.topics.enable");
     cache_bytes -> i64 = number("cache.bytes");
     connections_max_idle -> Duration = millis("connections.max.idle.ms");
+    disk_free_high -> Option<u64> = bytes_if_set("tiering.disk.free.high.bytes");
+    disk_free_low -> Option<u64> = bytes_if_set("tiering.disk.free.low.bytes");
     delete_topic_enable -> bool = flag("delete.topic.enable");
     fetch_max_bytes -> usize = size("fetch.max.bytes");
     group_initial_rebalance_delay -> Duration = millis("group.initial.rebalance.delay.ms");
@@ -345,6 +400,7 @@ getters! {
     socket_receive_buffer_bytes -> Option<usize> = size_if_set("socket.receive.buffer.bytes");
     socket_request_max_bytes -> usize = size("socket.request.max.bytes");
     socket_send_buffer_bytes -> Option<usize> = size_if_set("socket.send.buffer.bytes");
+    follow_interval -> Duration = millis("tiering.follow.interval.ms");
     tiering_gc_interval -> Duration = millis("tiering.gc.interval.ms");
     tiering_gc_min_age -> Duration = millis("tiering.gc.min.age.ms");
     read_ahead_max_bytes -> i64 = number("tiering.read.ahead.max.bytes");
@@ -459,6 +515,23 @@ mod tests {
         let error = BrokerConfig::load(&Sources { places, ..Sources::default() });
         let error = error.expect_err("refused").to_string();
         assert!(error.contains("store is \"main\": give a URL"), "{error}");
+    }
+
+    #[test]
+    fn a_read_only_server_needs_a_store_of_anothers() {
+        let load = |places, settings: &[(&str, &str)]| {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let settings = settings.iter().map(owned).collect();
+            BrokerConfig::load(&Sources { places, settings, ..Sources::default() })
+        };
+        let read_only = Places { read_only: Some(true), ..Places::default() };
+        let error = load(read_only.clone(), &[]).expect_err("no store").to_string();
+        assert!(error.contains("give --store"), "{error}");
+        let with_store = Places { store: Some("file:///s".into()), ..read_only };
+        assert!(load(with_store.clone(), &[]).expect("load").read_only());
+        let without = [("remote.log.storage.system.enable", "false")];
+        let error = load(with_store, &without).expect_err("no remote tier").to_string();
+        assert!(error.contains("remote.log.storage.system.enable=true"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::broker::BrokerConfig;
 use super::own_settings::BROKER_SETTINGS;
+use super::policy::{Policies, PolicyOrigin};
 use super::runtime::BrokerOverrides;
 use super::setting::{Bounds, ConfigSource, Kind, Setting};
 use super::topic_settings::TOPIC_SETTINGS;
@@ -43,7 +44,7 @@ impl ConfigEntry {
     /// The protocol's number for the source.
     #[must_use]
     pub const fn source_number(&self) -> i8 {
-        self.source as i8
+        self.source.number()
     }
 }
 
@@ -51,13 +52,23 @@ impl ConfigEntry {
 #[must_use]
 pub fn describe_topic(
     broker: &BrokerConfig,
+    policies: &Policies,
+    topic: &str,
     overrides: &BTreeMap<String, String>,
 ) -> Vec<ConfigEntry> {
-    TOPIC_SETTINGS.iter().map(|setting| of_topic(broker, overrides, setting)).collect()
+    let policy = policies.of_topic(topic).map(|chosen| {
+        let source = match chosen.origin {
+            PolicyOrigin::File => ConfigSource::FilePolicy,
+            PolicyOrigin::Runtime => ConfigSource::RuntimePolicy,
+        };
+        (chosen.policy.settings(), source)
+    });
+    TOPIC_SETTINGS.iter().map(|setting| of_topic(broker, policy, overrides, setting)).collect()
 }
 
 fn of_topic(
     broker: &BrokerConfig,
+    policy: Option<(&BTreeMap<String, String>, ConfigSource)>,
     overrides: &BTreeMap<String, String>,
     setting: &'static Setting,
 ) -> ConfigEntry {
@@ -67,6 +78,11 @@ fn of_topic(
     let mut synonyms = Vec::new();
     if let Some(value) = overrides.get(setting.name).map(plain) {
         synonyms.push(Synonym { name: setting.name, value, source: ConfigSource::Topic });
+    }
+    if let Some((given, source)) = policy
+        && let Some(value) = given.get(setting.name).cloned()
+    {
+        synonyms.push(Synonym { name: setting.name, value, source });
     }
     let name = setting.synonym.unwrap_or(setting.name);
     synonyms.push(Synonym { name, value: inherited, source: inherited_from });

@@ -25,6 +25,13 @@ pub enum Problem {
     Conflict(String),
     /// The file cannot be read or is no TOML.
     File(String),
+    /// Something of a policy.
+    Policy {
+        /// The policy.
+        name: String,
+        /// What is wrong with it.
+        what: Box<Problem>,
+    },
 }
 
 impl fmt::Display for Problem {
@@ -38,6 +45,7 @@ impl fmt::Display for Problem {
                 write!(f, "invalid value {value} for {name}: {expected}")
             }
             Self::Conflict(text) | Self::File(text) => f.write_str(text),
+            Self::Policy { name, what } => write!(f, "policy {name}: {what}"),
         }
     }
 }
@@ -52,6 +60,23 @@ impl ConfigError {
     /// An error if there is any problem.
     pub(super) fn check(problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
+    }
+
+    /// Whether values are right alone, and wrong together.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.problems.iter().all(|problem| matches!(problem, Problem::Conflict(_)))
+    }
+
+    /// The same, and one thing more that belongs to it.
+    pub(super) fn and(mut self, problem: Problem) -> Self {
+        self.problems.push(problem);
+        self
+    }
+
+    /// The same as the problems of a policy.
+    pub(super) fn of_policy(self, name: &str) -> Self {
+        let of_policy = |what| Problem::Policy { name: name.to_owned(), what: Box::new(what) };
+        Self { problems: self.problems.into_iter().map(of_policy).collect() }
     }
 
     /// What is wrong, in the order in which it was found.

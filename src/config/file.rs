@@ -5,6 +5,7 @@
 //! listen    = "0.0.0.0:9092"
 //! advertise = "broker.example:9092"
 //! store     = "s3://bucket/prefix"      # or the name of a table below
+//! read-only = false
 //!
 //! [settings]                            # Kafka's names, in quotes
 //! "num.partitions"    = 4
@@ -13,6 +14,11 @@
 //! [stores.main]
 //! url      = "s3://bucket/prefix"
 //! endpoint = "http://127.0.0.1:4566"
+//!
+//! [[policy]]
+//! name     = "long"
+//! topics   = ["orders-*", "audit"]
+//! settings = { "retention.ms" = "365d", "local.retention.ms" = "1d" }
 //! ```
 
 use std::collections::BTreeMap;
@@ -31,10 +37,24 @@ pub(super) struct File {
     pub(super) advertise: Option<String>,
     pub(super) http: Option<String>,
     pub(super) store: Option<String>,
+    pub(super) read_only: Option<bool>,
     #[serde(default)]
     pub(super) settings: BTreeMap<String, Scalar>,
     #[serde(default)]
     pub(super) stores: BTreeMap<String, BTreeMap<String, Scalar>>,
+    #[serde(default, rename = "policy")]
+    pub(super) policies: Vec<PolicyTable>,
+}
+
+/// A policy as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct PolicyTable {
+    pub(super) name: String,
+    pub(super) topics: Vec<String>,
+    #[serde(default)]
+    pub(super) priority: i32,
+    pub(super) settings: BTreeMap<String, Scalar>,
 }
 
 /// A value that has a text.

@@ -8,6 +8,7 @@ mod entry;
 mod error;
 mod file;
 mod own_settings;
+mod policy;
 mod runtime;
 mod setting;
 #[cfg(test)]
@@ -21,7 +22,8 @@ pub use alter::{AlterError, Operation, alter};
 pub use broker::{BrokerConfig, EmptyDisk, Places, Sources, StoreTable};
 pub use entry::{ConfigEntry, Synonym, describe_all_brokers, describe_broker, describe_topic};
 pub use error::{ConfigError, Problem};
+pub use policy::{ChosenPolicy, Policies, Policy, PolicyOrigin, PolicyText, TopicPattern};
 pub use runtime::{BrokerOverrides, BrokerScope, RuntimeSettings};
 pub use setting::{Bounds, ConfigSource, Kind, Setting};
-pub use topic::{TimestampSource, TopicConfig};
+pub use topic::{DiskFullPolicy, TimestampSource, TopicConfig};
 pub use value::bytes;

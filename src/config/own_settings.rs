@@ -4,6 +4,7 @@ use super::broker_settings::KAFKA_SETTINGS;
 use super::setting::Bounds::{Any, AtLeast, Fraction, OneOf};
 use super::setting::Kind::{Double, Int, Long, Text};
 use super::setting::Setting;
+use super::topic_settings::DISK_FULL;
 
 /// By name.
 const OWN_SETTINGS: &[Setting] = &[
@@ -34,6 +35,34 @@ const OWN_SETTINGS: &[Setting] = &[
         "text",
         OneOf(&["text", "json"]),
         "How a line of the log looks: for people, or a JSON object.",
+    ),
+    Setting::new(
+        "tiering.disk.free.high.bytes",
+        Long,
+        "-1",
+        AtLeast(-1),
+        "Free bytes of the log folder's disk at which producers are let in again and nothing more is dropped, once the disk has run full. -1 for twice the low watermark.",
+    ),
+    Setting::new(
+        "tiering.disk.free.low.bytes",
+        Long,
+        "-1",
+        AtLeast(-1),
+        "With fewer free bytes the disk counts as full, and tiering.disk.full.policy acts; what is left is for uploads, offsets and metadata. -1 for a twentieth of the disk, but 512 MiB at most; 0 for none: producers then write until the disk refuses.",
+    ),
+    Setting::new(
+        "tiering.disk.full.policy",
+        Text,
+        "block",
+        OneOf(DISK_FULL),
+        "What happens when the disk runs full: `block` refuses producers until there is room; `drop-uploaded-first` gives up the oldest local segments that are uploaded, and refuses producers when there are none.",
+    ),
+    Setting::new(
+        "tiering.follow.interval.ms",
+        Long,
+        "10000",
+        AtLeast(100),
+        "How often a read-only server looks into the store for what the cluster's broker has told since: new segments, log starts, topics. The broker tells it every tiering.meta.upload.interval.ms.",
     ),
     Setting::new(
         "tiering.gc.interval.ms",

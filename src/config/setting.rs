@@ -32,19 +32,39 @@ pub enum Bounds {
     Fraction,
 }
 
-/// Where a value came from, with the numbers that DescribeConfigs gives them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigSource {
     /// Given for the topic.
-    Topic = 1,
+    Topic,
+    /// A policy that was given while the broker ran.
+    RuntimePolicy,
+    /// A policy of the file.
+    FilePolicy,
     /// Given for this broker while it ran.
-    RuntimeBroker = 2,
+    RuntimeBroker,
     /// Given for all brokers while they ran.
-    RuntimeAllBrokers = 3,
+    RuntimeAllBrokers,
     /// A flag, the environment or the file.
-    StaticBroker = 4,
+    StaticBroker,
     /// Nobody said anything.
-    Default = 5,
+    Default,
+}
+
+impl ConfigSource {
+    /// The number that DescribeConfigs gives it. Kafka has no policies of this kind: one of the file is
+    /// told as what else stands there, and one that was given at runtime as what is given for all
+    /// brokers then.
+    #[must_use]
+    pub const fn number(self) -> i8 {
+        match self {
+            Self::Topic => 1,
+            Self::RuntimeBroker => 2,
+            Self::RuntimePolicy | Self::RuntimeAllBrokers => 3,
+            Self::FilePolicy | Self::StaticBroker => 4,
+            Self::Default => 5,
+        }
+    }
 }
 
 /// One setting.
@@ -62,6 +82,8 @@ pub struct Setting {
     pub synonym: Option<&'static str>,
     /// For a broker's setting: whether it can be changed while the broker runs.
     pub changes_at_runtime: bool,
+    /// For a topic's setting: whether a policy may give it.
+    pub in_policies: bool,
     /// What it does, for people who are about to change it.
     pub doc: &'static str,
 }
@@ -75,7 +97,8 @@ impl Setting {
         bounds: Bounds,
         doc: &'static str,
     ) -> Self {
-        Self { name, kind, default, bounds, synonym: None, changes_at_runtime: false, doc }
+        let (synonym, changes_at_runtime, in_policies) = (None, false, false);
+        Self { name, kind, default, bounds, synonym, changes_at_runtime, in_policies, doc }
     }
 
     /// The same with the broker's setting that gives its default.
@@ -86,5 +109,10 @@ impl Setting {
     /// The same, for one that can be changed while the broker runs.
     pub(super) const fn at_runtime(self) -> Self {
         Self { changes_at_runtime: true, ..self }
+    }
+
+    /// The same, for one that a policy may give.
+    pub(super) const fn in_policies(self) -> Self {
+        Self { in_policies: true, ..self }
     }
 }

@@ -38,9 +38,10 @@ fn table(settings: &[Setting]) -> String {
         let broker = setting.synonym.map(|name| format!(" Default from the broker's `{name}`."));
         let broker = broker.unwrap_or_default();
         let runtime = if setting.changes_at_runtime { " Changes at runtime." } else { "" };
+        let policy = if setting.in_policies { " A policy may give it." } else { "" };
         writeln!(
             text,
-            "| `{}` | {default} | {bounds} | {}{broker}{runtime} |",
+            "| `{}` | {default} | {bounds} | {}{broker}{runtime}{policy} |",
             setting.name, setting.doc
         )
         .expect("text takes text");

@@ -1,10 +1,12 @@
-//! A topic's effective settings: what was given for it over what the broker says.
+//! A topic's effective settings: what was given for it, over what its policy says, over what the broker
+//! says.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::broker::BrokerConfig;
 use super::error::{ConfigError, Problem};
+use super::policy::{Policies, Policy};
 use super::setting::Setting;
 use super::topic_settings::{INTERNAL_SEGMENT_BYTES, TOPIC_SETTINGS};
 use super::value::{Value, nearest, read};
@@ -16,6 +18,15 @@ pub enum TimestampSource {
     CreateTime,
     /// The broker's.
     LogAppendTime,
+}
+
+/// What happens to a topic's producers and local segments when the disk runs full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFullPolicy {
+    /// Producers are refused.
+    Block,
+    /// The oldest local segments that are uploaded go; producers are refused when there are none.
+    DropUploadedFirst,
 }
 
 /// A topic's settings, checked.
@@ -36,20 +47,48 @@ pub(super) fn find(name: &str) -> Option<&'static Setting> {
 }
 
 impl TopicConfig {
-    /// Checks `overrides` one by one and together, and fills in the broker's defaults.
+    /// Checks `overrides` one by one and together, and fills in what the topic's policy and the broker
+    /// say.
     ///
     /// # Errors
     /// Everything that is wrong with them.
     pub fn new(
         broker: &BrokerConfig,
+        policies: &Policies,
+        topic: &str,
+        overrides: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let policy = policies.of_topic(topic).map(|chosen| chosen.policy);
+        Self::layered(broker, policy, topic, overrides).map_err(|error| match policy {
+            // Values that do not go together: one of them may be the policy's.
+            Some(policy) if error.is_conflict() => error.and(beside(policy)),
+            _ => error,
+        })
+    }
+
+    /// Checks that the settings of a policy fit together, and fit the broker's, for a topic without
+    /// settings of its own.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn check_policy(broker: &BrokerConfig, policy: &Policy) -> Result<(), ConfigError> {
+        let checked = Self::layered(broker, Some(policy), "", &BTreeMap::new());
+        checked.map(drop).map_err(|error| error.of_policy(policy.name()))
+    }
+
+    fn layered(
+        broker: &BrokerConfig,
+        policy: Option<&Policy>,
         topic: &str,
         overrides: &BTreeMap<String, String>,
     ) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let mut values = BTreeMap::new();
+        let of_policy = policy.map(Policy::settings);
         for setting in TOPIC_SETTINGS {
-            let (text, _) = broker.topic_default(setting);
-            // A broker's value has been checked; a default fits its own bounds.
+            let given = of_policy.and_then(|given| given.get(setting.name)).cloned();
+            let text = given.unwrap_or_else(|| broker.topic_default(setting).0);
+            // A policy's and a broker's value have been checked; a default fits its own bounds.
             values.insert(setting.name, read(setting, &text).unwrap_or(Value::Text(text)));
         }
         for (name, text) in overrides {
@@ -125,8 +164,7 @@ impl TopicConfig {
     /// # Errors
     /// When the topic would leave the remote tier without permission to delete what lies there.
     pub fn check_change_from(&self, old: &Self) -> Result<(), ConfigError> {
-        if old.remote_storage && !self.remote_storage && !self.flag("remote.log.delete.on.disable")
-        {
+        if old.remote_storage && !self.remote_storage && !self.remote_delete_on_disable() {
             let text = "turning remote.storage.enable off deletes what lies in the remote tier: set \
                         remote.log.delete.on.disable=true with it, or keep it readable with \
                         remote.log.copy.disable=true";
@@ -278,12 +316,37 @@ impl TopicConfig {
         self.flag("remote.log.copy.disable")
     }
 
+    /// Whether what lies in the remote tier may be deleted when the topic leaves it.
+    #[must_use]
+    pub fn remote_delete_on_disable(&self) -> bool {
+        self.flag("remote.log.delete.on.disable")
+    }
+
+    /// What happens when the disk runs full. A topic that does not tier has nothing that may go.
+    #[must_use]
+    pub fn disk_full_policy(&self) -> DiskFullPolicy {
+        match self.values.get("tiering.disk.full.policy") {
+            Some(Value::Text(text)) if self.remote_storage && text == "drop-uploaded-first" => {
+                DiskFullPolicy::DropUploadedFirst
+            }
+            _ => DiskFullPolicy::Block,
+        }
+    }
+
     /// How old the first record of an active segment may get before it is rolled for upload.
     #[must_use]
     pub fn max_upload_lag(&self) -> Option<Duration> {
         let bound = self.bound("tiering.max.upload.lag.ms")?;
         Some(Duration::from_millis(bound.unsigned_abs()))
     }
+}
+
+/// What is told beside a problem of a topic that has a policy.
+fn beside(policy: &Policy) -> Problem {
+    let given: Vec<_> =
+        policy.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let given = given.join(", ");
+    Problem::Conflict(format!("policy {} gives the topic {given}", policy.name()))
 }
 
 #[cfg(test)]
@@ -298,7 +361,8 @@ mod tests {
     ) -> Result<TopicConfig, ConfigError> {
         let broker = BrokerConfig::in_dir(Path::new("/d"), broker).expect("broker");
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        TopicConfig::new(&broker, "t", &overrides.iter().map(owned).collect())
+        let overrides = overrides.iter().map(owned).collect();
+        TopicConfig::new(&broker, &broker.policies(), "t", &overrides)
     }
 
     #[test]

@@ -4,6 +4,8 @@ use super::setting::Bounds::{Any, AtLeast, Fraction, OneOf};
 use super::setting::Kind::{Boolean, Double, Int, List, Long, Text};
 use super::setting::Setting;
 
+/// The values of `tiering.disk.full.policy`.
+pub(super) const DISK_FULL: &[&str] = &["block", "drop-uploaded-first"];
 const CODECS: &[&str] = &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"];
 
 /// By name.
@@ -20,8 +22,8 @@ pub(super) const TOPIC_SETTINGS: &[Setting] = &[
     Setting::new("follower.replication.throttled.replicas", List, "", Any, "Accepted; a single broker has no followers."),
     Setting::new("index.interval.bytes", Int, "4096", AtLeast(0), "Bytes of records between two index entries.").of_broker("log.index.interval.bytes"),
     Setting::new("leader.replication.throttled.replicas", List, "", Any, "Accepted; a single broker has no followers."),
-    Setting::new("local.retention.bytes", Long, "-2", AtLeast(-2), "Most bytes of a partition on the local disk, once uploaded. -1 without bound, -2 as retention.bytes.").of_broker("log.local.retention.bytes"),
-    Setting::new("local.retention.ms", Long, "-2", AtLeast(-2), "How long records stay on the local disk, once uploaded. -1 for ever, -2 as retention.ms.").of_broker("log.local.retention.ms"),
+    Setting::new("local.retention.bytes", Long, "-2", AtLeast(-2), "Most bytes of a partition on the local disk, once uploaded. -1 without bound, -2 as retention.bytes.").of_broker("log.local.retention.bytes").in_policies(),
+    Setting::new("local.retention.ms", Long, "-2", AtLeast(-2), "How long records stay on the local disk, once uploaded. -1 for ever, -2 as retention.ms.").of_broker("log.local.retention.ms").in_policies(),
     Setting::new("max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), "Accepted; topics are not compacted yet.").of_broker("log.cleaner.max.compaction.lag.ms"),
     Setting::new("max.message.bytes", Int, "1048588", AtLeast(0), "Most bytes of one batch.").of_broker("message.max.bytes"),
     Setting::new("message.timestamp.after.max.ms", Long, "3600000", AtLeast(0), "How far ahead of the broker's clock a record's timestamp may be.").of_broker("log.message.timestamp.after.max.ms"),
@@ -31,16 +33,17 @@ pub(super) const TOPIC_SETTINGS: &[Setting] = &[
     Setting::new("min.compaction.lag.ms", Long, "0", AtLeast(0), "Accepted; topics are not compacted yet.").of_broker("log.cleaner.min.compaction.lag.ms"),
     Setting::new("min.insync.replicas", Int, "1", AtLeast(1), "Replicas that must have a record before acks=all is answered.").of_broker("min.insync.replicas"),
     Setting::new("preallocate", Boolean, "false", Any, "Accepted; segments are never preallocated.").of_broker("log.preallocate"),
-    Setting::new("remote.log.copy.disable", Boolean, "false", Any, "Uploads nothing more; what was uploaded stays readable until retention ends it."),
-    Setting::new("remote.log.delete.on.disable", Boolean, "false", Any, "Must be true to turn remote.storage.enable off: what lies in the remote tier is deleted then.").of_broker("remote.log.delete.on.disable"),
-    Setting::new("remote.storage.enable", Boolean, "true", Any, "Rolled segments go to the object store. Compacted and internal topics stay local.").of_broker("remote.storage.enable"),
-    Setting::new("retention.bytes", Long, "-1", AtLeast(-1), "Most bytes of a partition over both tiers. -1 without bound.").of_broker("log.retention.bytes"),
-    Setting::new("retention.ms", Long, "604800000", AtLeast(-1), "How long records are kept over both tiers. -1 for ever.").of_broker("log.retention.ms"),
-    Setting::new("segment.bytes", Int, "1073741824", AtLeast(1_048_576), "A segment is rolled before it exceeds so many bytes. Only rolled segments are uploaded.").of_broker("log.segment.bytes"),
+    Setting::new("remote.log.copy.disable", Boolean, "false", Any, "Uploads nothing more; what was uploaded stays readable until retention ends it.").in_policies(),
+    Setting::new("remote.log.delete.on.disable", Boolean, "false", Any, "Must be true to turn remote.storage.enable off: what lies in the remote tier is deleted then.").of_broker("remote.log.delete.on.disable").in_policies(),
+    Setting::new("remote.storage.enable", Boolean, "true", Any, "Rolled segments go to the object store. Compacted and internal topics stay local.").of_broker("remote.storage.enable").in_policies(),
+    Setting::new("retention.bytes", Long, "-1", AtLeast(-1), "Most bytes of a partition over both tiers. -1 without bound.").of_broker("log.retention.bytes").in_policies(),
+    Setting::new("retention.ms", Long, "604800000", AtLeast(-1), "How long records are kept over both tiers. -1 for ever.").of_broker("log.retention.ms").in_policies(),
+    Setting::new("segment.bytes", Int, "1073741824", AtLeast(1_048_576), "A segment is rolled before it exceeds so many bytes. Only rolled segments are uploaded.").of_broker("log.segment.bytes").in_policies(),
     Setting::new("segment.index.bytes", Int, "10485760", AtLeast(4), "The bound of an index file; a segment is rolled when one is full.").of_broker("log.index.size.max.bytes"),
     Setting::new("segment.jitter.ms", Long, "0", AtLeast(0), "Accepted; segments are rolled without jitter.").of_broker("log.roll.jitter.ms"),
-    Setting::new("segment.ms", Long, "604800000", AtLeast(1), "A segment is rolled when its records span so long.").of_broker("log.roll.ms"),
-    Setting::new("tiering.max.upload.lag.ms", Long, "-1", AtLeast(-1), "An active segment is rolled and uploaded when its first record is so old: the bound of what a lost disk can lose. -1 for segment.ms alone.").of_broker("tiering.max.upload.lag.ms"),
+    Setting::new("segment.ms", Long, "604800000", AtLeast(1), "A segment is rolled when its records span so long.").of_broker("log.roll.ms").in_policies(),
+    Setting::new("tiering.disk.full.policy", Text, "block", OneOf(DISK_FULL), "What happens when the disk runs full: `block` refuses producers until there is room; `drop-uploaded-first` gives up the oldest local segments that are uploaded, and refuses producers when there are none. Nothing that the object store lacks goes.").of_broker("tiering.disk.full.policy").in_policies(),
+    Setting::new("tiering.max.upload.lag.ms", Long, "-1", AtLeast(-1), "An active segment is rolled and uploaded when its first record is so old: the bound of what a lost disk can lose. -1 for segment.ms alone.").of_broker("tiering.max.upload.lag.ms").in_policies(),
     Setting::new("unclean.leader.election.enable", Boolean, "false", Any, "Accepted; a single broker elects nobody.").of_broker("unclean.leader.election.enable"),
 ];
 

@@ -58,6 +58,9 @@ pub enum JobRefused {
     /// There is nothing to work on.
     #[error("remote.log.storage.system.enable is false: there is no remote tier")]
     NoRemoteTier,
+    /// The store is another broker's.
+    #[error("this is a read-only server: ask the broker that the cluster belongs to")]
+    ReadOnly,
     /// One job at a time.
     #[error("job {0} is still going on: wait for its end, or delete it")]
     Busy(String),

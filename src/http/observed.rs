@@ -5,6 +5,7 @@ use std::error::Error;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::disk::DiskStatus;
 use super::replay_plan::{AskError, PlanAsk, ReplayPlan, WarmAsk, Warmed};
 use super::replays::ReplaysStatus;
 
@@ -19,6 +20,12 @@ pub trait Observed: Send + Sync + 'static {
     /// What is amiss although clients are served: a line for each.
     fn remarks(&self) -> Vec<String>;
 
+    /// What this server is, and how old what it shows.
+    ///
+    /// # Errors
+    /// The reason why it cannot be told.
+    fn server(&self) -> Result<ServerStatus, ObserveError>;
+
     /// All partitions of this broker, by topic and number. Must not block the thread.
     fn partitions(&self) -> BoxFuture<'_, Result<Vec<PartitionStatus>, ObserveError>>;
 
@@ -27,6 +34,12 @@ pub trait Observed: Send + Sync + 'static {
     /// # Errors
     /// The reason why it cannot be told.
     fn replays(&self) -> Result<ReplaysStatus, ObserveError>;
+
+    /// How much room the disk has, and whose producers are let in.
+    ///
+    /// # Errors
+    /// The reason why it cannot be told.
+    fn disk(&self) -> Result<DiskStatus, ObserveError>;
 
     /// What a replay would read and ask of the store. Must not block the thread, and asks nothing of
     /// the store.
@@ -38,6 +51,19 @@ pub trait Observed: Send + Sync + 'static {
 
 /// The broker could not be looked at. Told to the client and in the log.
 pub type ObserveError = Box<dyn Error + Send + Sync>;
+
+/// What a server is. Scripts rely on the names of the fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// Whether the cluster is another broker's, and only its history in the store is served.
+    pub read_only: bool,
+    /// Of a read-only server: for how long its view of the store has not been brought up to date.
+    pub view_age_ms: Option<u64>,
+    /// What keeps it from that, in words.
+    pub view_amiss: Option<String>,
+}
 
 /// Where the bytes of one partition lie. Scripts rely on the names of the fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

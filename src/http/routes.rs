@@ -7,13 +7,15 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use tokio::sync::Semaphore;
 
 use super::{
-    AskError, JobRefused, JobRequest, JobStatus, Limits, Observed, PlanAsk, TierJobs, WarmAsk,
+    AskError, ChangeQuery, ExplainQuery, JobRefused, JobRequest, JobStatus, Limits, ObserveError,
+    Observed, PlanAsk, PolicyBody, TierJobs, TierPolicies, WarmAsk,
 };
+use crate::config::PolicyText;
 use crate::metrics::Metrics;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -24,7 +26,7 @@ struct Gate {
     timeout: Duration,
 }
 
-pub(super) fn router<O: Observed + TierJobs>(
+pub(super) fn router<O: Observed + TierJobs + TierPolicies>(
     observed: Arc<O>,
     metrics: Arc<Metrics>,
     limits: &Limits,
@@ -33,8 +35,13 @@ pub(super) fn router<O: Observed + TierJobs>(
     let gate = Gate { requests, timeout: limits.request_timeout };
     let health = Router::new()
         .route("/readyz", get(ready::<O>))
+        .route("/v1/server", get(server::<O>))
         .route("/v1/partitions", get(partitions::<O>))
         .route("/v1/replays", get(replays::<O>))
+        .route("/v1/disk", get(disk::<O>))
+        .route("/v1/policies", get(policies::<O>))
+        .route("/v1/policies/{name}", put(set_policy::<O>).delete(delete_policy::<O>))
+        .route("/v1/topic-settings", get(explain::<O>))
         .route("/v1/replay-plan", get(replay_plan::<O>))
         .route("/v1/replay-warm", post(warm::<O>))
         .route("/v1/tier/jobs", post(begin::<O>))
@@ -85,15 +92,56 @@ async fn ready<O: Observed>(State(observed): State<Arc<O>>) -> Response {
 }
 
 async fn partitions<O: Observed>(State(observed): State<Arc<O>>) -> Response {
-    match observed.partitions().await {
-        Ok(partitions) => Json(partitions).into_response(),
+    looked_at(observed.partitions().await)
+}
+
+async fn server<O: Observed>(State(observed): State<Arc<O>>) -> Response {
+    match observed.server() {
+        Ok(server) => Json(server).into_response(),
         Err(error) => failed(&*error),
     }
 }
 
 async fn replays<O: Observed>(State(observed): State<Arc<O>>) -> Response {
-    match observed.replays() {
-        Ok(replays) => Json(replays).into_response(),
+    looked_at(observed.replays())
+}
+
+async fn disk<O: Observed>(State(observed): State<Arc<O>>) -> Response {
+    looked_at(observed.disk())
+}
+
+async fn policies<O: TierPolicies>(State(policies): State<Arc<O>>) -> Response {
+    looked_at(policies.policies())
+}
+
+async fn explain<O: TierPolicies>(
+    State(policies): State<Arc<O>>,
+    Query(ExplainQuery { topic }): Query<ExplainQuery>,
+) -> Response {
+    looked_at(policies.explain(&topic))
+}
+
+async fn set_policy<O: TierPolicies>(
+    State(policies): State<Arc<O>>,
+    Path(name): Path<String>,
+    Query(ChangeQuery { dry_run }): Query<ChangeQuery>,
+    Json(PolicyBody { topics, priority, settings }): Json<PolicyBody>,
+) -> Response {
+    let policy = PolicyText { name, topics, priority, settings };
+    answered(policies.set_policy(policy, dry_run).await)
+}
+
+async fn delete_policy<O: TierPolicies>(
+    State(policies): State<Arc<O>>,
+    Path(name): Path<String>,
+    Query(ChangeQuery { dry_run }): Query<ChangeQuery>,
+) -> Response {
+    answered(policies.delete_policy(name, dry_run).await)
+}
+
+fn looked_at<T: serde::Serialize>(found: Result<T, ObserveError>) -> Response {
+    match found {
+        Ok(found) => Json(found).into_response(),
         Err(error) => failed(&*error),
     }
 }
@@ -127,7 +175,9 @@ async fn begin<O: TierJobs>(
         Err(refused) => {
             let code = match refused {
                 JobRefused::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
-                JobRefused::NoRemoteTier | JobRefused::Busy(_) => StatusCode::CONFLICT,
+                JobRefused::NoRemoteTier | JobRefused::ReadOnly | JobRefused::Busy(_) => {
+                    StatusCode::CONFLICT
+                }
             };
             (code, format!("{refused}\n")).into_response()
         }

@@ -98,6 +98,12 @@ impl Epochs {
         first > 0 || moved.is_some()
     }
 
+    /// Puts what another broker knows in the place of all that is known, from `start` on.
+    pub(super) fn take_over(&mut self, entries: Vec<(LeaderEpoch, Offset)>, start: Offset) {
+        self.entries = entries;
+        self.truncate_to(start);
+    }
+
     /// The file's text, for its own place or for an upload.
     #[must_use]
     pub(super) fn text(&self) -> String {

@@ -17,6 +17,20 @@ pub enum AppendError {
     /// Offsets of one partition end at `i64::MAX`.
     #[error("the partition has no offsets left")]
     OffsetsExhausted,
+    /// The disk has too little room for producers; nothing was tried.
+    #[error(
+        "the disk is full: {free} bytes are free, and what is below {low} is not for producers. They are \
+         let in again when {high} are free: make room, lower local.retention.*, or let uploaded segments \
+         go by tiering.disk.full.policy"
+    )]
+    DiskFull {
+        /// Free bytes, by the last look.
+        free: u64,
+        /// The low watermark.
+        low: u64,
+        /// The high watermark.
+        high: u64,
+    },
     /// The disk refused the write; the log is as before and may take the next one.
     #[error("the log cannot be written: {0}")]
     Write(Arc<io::Error>),
@@ -53,6 +67,14 @@ pub enum ReadError {
     /// The remote tier failed.
     #[error(transparent)]
     Remote(#[from] icecore_tiering::ReadError),
+}
+
+impl ReadError {
+    /// Whether an object of the remote tier is gone.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Remote(icecore_tiering::ReadError::Gone { .. }))
+    }
 }
 
 /// A log cannot be opened.

@@ -1,13 +1,15 @@
 //! The segment engine: one partition's records on the local disk, in Kafka's formats.
 //!
 //! Read it from [`Log`]: `partition_log` is what readers see, `write` what the writer does,
-//! `recovery` how it begins. `segment` and `index` are its files.
+//! `recovery` how it begins, `follow` how it moves where another broker writes. `segment` and `index` are its
+//! files.
 
 pub mod checkpoint;
 mod epochs;
 mod error;
 mod extent_of;
 mod file_names;
+mod follow;
 mod index;
 #[cfg(test)]
 mod model_test;

@@ -360,6 +360,6 @@ fn rename_to_deleted(path: &Path) -> io::Result<Option<PathBuf>> {
 }
 
 /// What is said of a log whose folder is gone.
-fn deleted() -> io::Error {
+pub(super) fn deleted() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the topic was deleted")
 }

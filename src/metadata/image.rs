@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::config::{BrokerOverrides, TopicConfig};
+use crate::config::{BrokerOverrides, Policies, TopicConfig};
 use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 
 /// A broker as clients reach it.
@@ -56,7 +56,7 @@ pub struct TopicImage {
     pub partitions: Vec<PartitionImage>,
     /// The settings that were given for this topic, by name.
     pub overrides: BTreeMap<String, String>,
-    /// The effective settings: overrides over the broker's.
+    /// The effective settings: overrides over the policy's, those over the broker's.
     pub config: Arc<TopicConfig>,
 }
 
@@ -109,6 +109,8 @@ pub struct ClusterImage {
     pub controller: BrokerId,
     /// What was given for this broker, and for all, while they ran.
     pub broker_overrides: Arc<BrokerOverrides>,
+    /// The policies in force. Every topic's effective settings are by these.
+    pub policies: Policies,
     topics: HashMap<TopicId, Arc<TopicImage>>,
     names: BTreeMap<Arc<str>, TopicId>,
 }
@@ -117,8 +119,15 @@ impl ClusterImage {
     /// A cluster without topics.
     #[must_use]
     pub fn new(cluster_id: Arc<str>, brokers: Vec<BrokerNode>, controller: BrokerId) -> Self {
-        let (topics, names) = (HashMap::new(), BTreeMap::new());
-        Self { cluster_id, brokers, controller, broker_overrides: Arc::default(), topics, names }
+        Self {
+            cluster_id,
+            brokers,
+            controller,
+            broker_overrides: Arc::default(),
+            policies: Policies::none(),
+            topics: HashMap::new(),
+            names: BTreeMap::new(),
+        }
     }
 
     /// The topic of that name.
@@ -160,6 +169,18 @@ impl ClusterImage {
     #[must_use]
     pub fn with_broker_overrides(&self, overrides: BrokerOverrides) -> Self {
         Self { broker_overrides: Arc::new(overrides), ..self.clone() }
+    }
+
+    /// The same cluster with other policies, and with the topics whose settings they change.
+    #[must_use]
+    pub fn with_policies(
+        &self,
+        policies: Policies,
+        topics: impl IntoIterator<Item = TopicImage>,
+    ) -> Self {
+        let mut next = Self { policies, ..self.clone() };
+        topics.into_iter().for_each(|topic| next.insert(topic));
+        next
     }
 
     /// Adds or replaces a topic in place; for building an image from a store.

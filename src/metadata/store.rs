@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::config::BrokerOverrides;
+use crate::config::{BrokerOverrides, PolicyText};
 use crate::model::{LeaderEpoch, TopicId};
 
 /// A topic as it is stored.
@@ -47,7 +47,7 @@ pub enum MetaStoreError {
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Topics, settings and producer ids that outlive the process.
+/// Topics, settings, policies and producer ids that outlive the process.
 #[async_trait]
 pub trait MetaStore: Send + Sync + 'static {
     /// The cluster's id, made on first use.
@@ -79,6 +79,15 @@ pub trait MetaStore: Send + Sync + 'static {
     /// Puts `overrides` in the place of what was given for brokers.
     async fn set_broker_overrides(&self, overrides: &BrokerOverrides)
     -> Result<(), MetaStoreError>;
+
+    /// The policies that were given while brokers ran, by name.
+    async fn policies(&self) -> Result<Vec<PolicyText>, MetaStoreError>;
+
+    /// Puts a policy in the place of the one of its name, in one transaction.
+    async fn set_policy(&self, policy: &PolicyText) -> Result<(), MetaStoreError>;
+
+    /// Removes a policy.
+    async fn delete_policy(&self, name: &str) -> Result<(), MetaStoreError>;
 
     /// Marks the topic as being deleted; its name is free from now on.
     async fn mark_deleting(&self, id: TopicId) -> Result<(), MetaStoreError>;

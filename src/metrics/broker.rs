@@ -1,4 +1,4 @@
-//! The broker as a whole: what it is, whether it serves, and its disks.
+//! The broker as a whole: what it is, whether it serves, how fast it syncs.
 
 use std::time::Duration;
 
@@ -7,10 +7,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::gauged;
 use super::page::Page;
 
-/// The broker and its disks.
+/// The broker.
 #[derive(Clone, Debug)]
 pub struct BrokerMetrics {
     /// 1 while clients are served.
@@ -19,22 +18,6 @@ pub struct BrokerMetrics {
     pub active_controller: Gauge,
     start_milliseconds: Gauge,
     syncs: Histogram,
-    free: Family<DirLabels, Gauge>,
-    size: Family<DirLabels, Gauge>,
-}
-
-/// A folder that has a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dir {
-    /// The logs.
-    Data,
-    /// The read cache.
-    Cache,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DirLabels {
-    dir: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -59,16 +42,6 @@ impl BrokerMetrics {
         self.syncs.observe(took.as_secs_f64());
     }
 
-    /// Notes the size of the file system that a folder is on, and what is free of it for us.
-    pub fn disk(&self, dir: Dir, size: u64, free: u64) {
-        let dir = match dir {
-            Dir::Data => "data",
-            Dir::Cache => "cache",
-        };
-        self.size.get_or_create(&DirLabels { dir }).set(gauged(size));
-        self.free.get_or_create(&DirLabels { dir }).set(gauged(free));
-    }
-
     pub(super) fn registered(page: &mut Page) -> Self {
         let build: Family<BuildLabels, Gauge> =
             page.family("icecore_build_info", &["version"], "1, for its label");
@@ -83,16 +56,6 @@ impl BrokerMetrics {
             syncs: page.histogram(
                 "icecore_log_sync_seconds",
                 "How long an fdatasync of a partition's log took; one answers all who wait for it",
-            ),
-            free: page.family(
-                "icecore_disk_free_bytes",
-                &["dir"],
-                "Free bytes of the file system that the folder is on",
-            ),
-            size: page.family(
-                "icecore_disk_size_bytes",
-                &["dir"],
-                "Size of the file system that the folder is on",
             ),
         }
     }

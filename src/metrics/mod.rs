@@ -10,6 +10,7 @@
 //! `docs/METRICS.md` lists them all; it is made of [`Metrics::list`].
 
 mod broker;
+mod disk;
 mod groups;
 mod page;
 mod partitions;
@@ -27,7 +28,8 @@ use prometheus_client::encoding::text;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-pub use broker::{BrokerMetrics, Dir};
+pub use broker::BrokerMetrics;
+pub use disk::DiskMetrics;
 pub use groups::{GroupMetrics, GroupState, LagLabels};
 pub use page::Listed;
 pub use partitions::{PartitionCounts, PartitionMetrics, TopicSizes};
@@ -64,6 +66,8 @@ pub struct Metrics {
     pub store: StoreMetrics,
     /// Who reads the remote tier.
     pub replays: ReplayMetrics,
+    /// The local disk.
+    pub disk: DiskMetrics,
 }
 
 impl Metrics {
@@ -80,6 +84,7 @@ impl Metrics {
         let tiering = TieringMetrics::registered(&mut page);
         let store = StoreMetrics::registered(&mut page);
         let replays = ReplayMetrics::registered(&mut page);
+        let disk = DiskMetrics::registered(&mut page);
         page.collector(Box::new(process::Process), &process::METRICS);
         let Page { registry, list } = page;
         Self {
@@ -94,6 +99,7 @@ impl Metrics {
             tiering,
             store,
             replays,
+            disk,
         }
     }
 

@@ -55,7 +55,6 @@ fn label_values(label: &str) -> String {
             .into(),
         "kind" => "`busy`, `timed_out`, `denied`, `refused`, `wrong_bytes`".into(),
         "object" => "`index`, `log`".into(),
-        "dir" => "`data`, `cache`".into(),
         "version" => "this one's".into(),
         "delayedOperation" => "`Produce`, `Fetch`, `Rebalance`".into(),
         "partition" => "a number; bounded by the other labels of its metric".into(),

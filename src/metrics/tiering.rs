@@ -74,6 +74,10 @@ pub struct TieringMetrics {
     pub meta_upload_failures: Counter,
     /// Seconds since the bucket was last known to have all of the cluster's metadata.
     pub meta_age_seconds: Gauge,
+    /// Seconds since a read-only server saw all that the store has; -1 of other servers.
+    pub view_age_seconds: Gauge,
+    /// Looks at the store of a read-only server that failed.
+    pub follow_failures: Counter,
     /// Bytes of the remote tier that readers were handed.
     pub replayed_bytes: Counter,
     /// What replays may be handed, in bytes a second; -1 without a bound.
@@ -165,6 +169,14 @@ impl TieringMetrics {
             ),
             meta_age_seconds: p
                 .gauge("icecore_meta_age_seconds", "Seconds since the bucket had all metadata"),
+            view_age_seconds: p.gauge(
+                "icecore_view_age_seconds",
+                "Seconds since a read-only server saw all that the store has; -1 of other servers",
+            ),
+            follow_failures: p.counter(
+                "icecore_follow_failures",
+                "Looks at the store of a read-only server that failed",
+            ),
         }
     }
 }

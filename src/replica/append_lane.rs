@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Partition;
 use super::flusher::{FlushRequest, Flusher};
+use super::space::Space;
 use crate::log::{AppendError, Appended};
 use crate::record::Batch;
 
@@ -50,11 +51,12 @@ impl AppendLane {
     pub(super) fn start(
         number: usize,
         flusher: Flusher,
+        space: Arc<Space>,
     ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
         let (queue, receiver) = mpsc::channel(QUEUE_LEN_MAX);
         let thread = thread::Builder::new()
             .name(format!("append-{number}"))
-            .spawn(move || run(receiver, &flusher))?;
+            .spawn(move || run(receiver, &flusher, &space))?;
         Ok((Self { queue }, thread))
     }
 
@@ -64,7 +66,7 @@ impl AppendLane {
     }
 }
 
-fn run(mut queue: mpsc::Receiver<AppendRequest>, flusher: &Flusher) {
+fn run(mut queue: mpsc::Receiver<AppendRequest>, flusher: &Flusher, space: &Space) {
     let mut group = Vec::with_capacity(GROUP_LEN_MAX);
     while queue.blocking_recv_many(&mut group, GROUP_LEN_MAX) > 0 {
         // Stable: appends of one partition keep their order.
@@ -76,7 +78,9 @@ fn run(mut queue: mpsc::Receiver<AppendRequest>, flusher: &Flusher) {
             while let Some(next) = rest.next_if(|next| Arc::ptr_eq(&next.partition, &partition)) {
                 same.push(next);
             }
+            let bytes: usize = same.iter().map(|request| request.batch.len()).sum();
             append(&partition, same, flusher);
+            space.wrote(bytes);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::space::DiskTooSmall;
 use crate::log::OpenLogError;
 use crate::log::checkpoint::CheckpointError;
 
@@ -22,6 +23,9 @@ pub enum HostError {
     /// A checkpoint file is damaged, or cannot be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The watermarks do not fit the disk.
+    #[error(transparent)]
+    DiskTooSmall(#[from] DiskTooSmall),
     /// The manifest failed.
     #[error("the manifest cannot be read: {0}")]
     Manifest(#[from] icecore_tiering::ManifestError),

@@ -118,11 +118,12 @@ mod tests {
     use crate::model::{LeaderEpoch, TopicId, TopicPartition};
     use crate::record::{Batch, BatchBuilder, Codec, NewRecord};
     use crate::replica::append_lane::{AppendLane, AppendRequest, Durability};
+    use crate::replica::space::{Space, WantedWatermarks};
 
     fn config(flush_ms: &str) -> Arc<TopicConfig> {
         let broker = BrokerConfig::in_dir(std::path::Path::new("/d"), &[]).expect("defaults");
         let overrides = BTreeMap::from([("flush.ms".to_owned(), flush_ms.to_owned())]);
-        Arc::new(TopicConfig::new(&broker, "t", &overrides).expect("settings"))
+        Arc::new(TopicConfig::new(&broker, &broker.policies(), "t", &overrides).expect("settings"))
     }
 
     fn partition(dir: &std::path::Path, flush_ms: &str) -> Arc<Partition> {
@@ -158,7 +159,9 @@ mod tests {
 
     fn lane() -> AppendLane {
         let (flusher, _) = Flusher::start(0, BrokerMetrics::unregistered()).expect("a thread");
-        AppendLane::start(0, flusher).expect("a thread").0
+        let space =
+            Space::new(WantedWatermarks::default(), 1 << 30, 1 << 30).expect("a large disk");
+        AppendLane::start(0, flusher, Arc::new(space)).expect("a thread").0
     }
 
     #[test]

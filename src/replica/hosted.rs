@@ -21,10 +21,12 @@ use super::checkpoints::{Checkpoints, Remembered};
 use super::error::{EraseError, HostError};
 use super::flusher::Flusher;
 use super::partition::{Partition, log_config};
+use super::space::{Space, WantedWatermarks};
+use super::suspects::Suspects;
 use crate::config::TopicConfig;
 use crate::log::checkpoint::CheckpointError;
-use crate::log::{Log, LogEnv, Tier, TieredLog, partition_metadata};
-use crate::metadata::TopicImage;
+use crate::log::{AppendError, Log, LogEnv, Tier, TieredLog, partition_metadata};
+use crate::metadata::{TopicImage, is_internal_topic};
 use crate::metrics::BrokerMetrics;
 use crate::model::{Offset, TopicId, TopicPartition};
 
@@ -41,18 +43,23 @@ pub struct ReplicasOptions {
     pub log_dir: PathBuf,
     /// The remote tier, if there is one.
     pub tiering: Option<Arc<Tiering>>,
+    /// Told of objects that are gone, where another broker's partitions are followed.
+    pub suspects: Option<Arc<Suspects>>,
     /// Clock and edges.
     pub env: LogEnv,
     /// Append lanes, each with a flusher: threads that write.
     pub lanes: usize,
     /// Told how long syncs take.
     pub metrics: BrokerMetrics,
+    /// With how little room on the disk producers are refused.
+    pub watermarks: WantedWatermarks,
 }
 
 /// The hosted partitions.
 pub struct Replicas {
     log_dir: PathBuf,
     tiering: Option<Arc<Tiering>>,
+    suspects: Option<Arc<Suspects>>,
     env: LogEnv,
     checkpoints: Checkpoints,
     remembered: Mutex<Remembered>,
@@ -60,29 +67,43 @@ pub struct Replicas {
     lanes: Vec<AppendLane>,
     /// Partitions that were not closed in order by the last run.
     recovered: AtomicUsize,
+    space: Arc<Space>,
 }
 
 impl Replicas {
     /// Reads the checkpoints and starts the threads; no partition is hosted yet. Blocking.
     ///
     /// # Errors
-    /// When the folder or a checkpoint cannot be read.
+    /// When the folder or a checkpoint cannot be read, or the watermarks do not fit the disk.
     pub fn start(options: ReplicasOptions) -> Result<Self, HostError> {
-        let ReplicasOptions { log_dir, tiering, env, lanes, metrics } = options;
+        let ReplicasOptions { log_dir, tiering, suspects, env, lanes, metrics, watermarks } =
+            options;
         let folder = |source| HostError::Folder { folder: log_dir.display().to_string(), source };
         std::fs::create_dir_all(&log_dir).map_err(folder)?;
+        let (total, free) = disk_space(&log_dir).map_err(folder)?;
+        let space = Arc::new(Space::new(watermarks, total, free)?);
         let checkpoints = Checkpoints::new(&log_dir, env.edges.clone());
         let remembered = Mutex::new(checkpoints.read()?);
         let lanes = (0..lanes.max(1))
             .map(|number| {
                 let (flusher, _) = Flusher::start(number, metrics.clone())?;
-                Ok(AppendLane::start(number, flusher)?.0)
+                Ok(AppendLane::start(number, flusher, space.clone())?.0)
             })
             .collect::<io::Result<_>>()
             .map_err(folder)?;
         let partitions = RwLock::new(BTreeMap::new());
-        let recovered = AtomicUsize::new(0);
-        Ok(Self { log_dir, tiering, env, checkpoints, remembered, partitions, lanes, recovered })
+        Ok(Self {
+            log_dir,
+            tiering,
+            suspects,
+            env,
+            checkpoints,
+            remembered,
+            partitions,
+            lanes,
+            recovered: AtomicUsize::new(0),
+            space,
+        })
     }
 
     /// How many partitions the last run did not close in order.
@@ -99,6 +120,16 @@ impl Replicas {
     /// The remote tier, if there is one.
     pub fn tiering(&self) -> Option<&Arc<Tiering>> {
         self.tiering.as_ref()
+    }
+
+    /// The room on the disk.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Told of objects that are gone; `None` where no other broker's partitions are followed.
+    pub fn suspects(&self) -> Option<&Arc<Suspects>> {
+        self.suspects.as_ref()
     }
 
     /// Clock and edges.
@@ -257,12 +288,17 @@ impl Replicas {
         tokio::task::spawn_blocking(each).await.map_err(io::Error::other)?
     }
 
+    /// Removes the folders of a dropped topic. May be called again.
+    pub(super) async fn remove_folders(&self, topic: &TopicImage) -> io::Result<()> {
+        self.each_folder(topic, erase_folder).await
+    }
+
     /// Removes what a dropped topic left, on disk and in the store. May be called again.
     ///
     /// # Errors
     /// What the disk or the store says; call again later.
     pub async fn erase_topic(&self, topic: &TopicImage) -> Result<(), EraseError> {
-        self.each_folder(topic, erase_folder).await?;
+        self.remove_folders(topic).await?;
         if let Some(tiering) = &self.tiering {
             tiering.delete_topic(&topic.name, topic.id).await?;
         }
@@ -281,7 +317,8 @@ impl Replicas {
     }
 
     /// Queues a batch on its partition's lane, in the order of the calls; waits while the queue is
-    /// full. The reply comes when the batch is as durable as asked.
+    /// full. The reply comes when the batch is as durable as asked; at once, when the disk has no room
+    /// for it. What brokers keep for themselves is never refused for want of room.
     pub async fn append(
         &self,
         partition: &Arc<Partition>,
@@ -289,6 +326,10 @@ impl Replicas {
         durability: Durability,
     ) -> AppendReply {
         let (done, reply) = oneshot::channel();
+        if let Err(full) = self.admit(partition, batch.len()) {
+            drop(done.send(Err(full)));
+            return reply;
+        }
         let mut hasher = DefaultHasher::new();
         partition.name().hash(&mut hasher);
         let lane = usize::try_from(hasher.finish() % self.lanes.len() as u64).unwrap_or(0);
@@ -296,6 +337,14 @@ impl Replicas {
         // A lane that has ended drops the request, and with it the sender: the reply says so.
         self.lanes[lane].queue(request).await;
         reply
+    }
+
+    fn admit(&self, partition: &Partition, bytes: usize) -> Result<(), AppendError> {
+        if is_internal_topic(&partition.name().topic) {
+            self.space.admit_always(i64::try_from(bytes).unwrap_or(i64::MAX));
+            return Ok(());
+        }
+        self.space.admit(bytes, partition.config().disk_full_policy())
     }
 
     /// Moves a partition's log start, durably, and returns where it is.
@@ -330,15 +379,9 @@ impl Replicas {
     ///
     /// # Errors
     /// What the system says.
-    pub async fn disk_space(&self) -> io::Result<(i64, i64)> {
+    pub async fn disk_space(&self) -> io::Result<(u64, u64)> {
         let dir = self.log_dir.clone();
-        tokio::task::spawn_blocking(move || {
-            let stat = rustix::fs::statvfs(&dir)?;
-            let bytes = |blocks: u64| i64::try_from(blocks * stat.f_frsize).unwrap_or(i64::MAX);
-            Ok((bytes(stat.f_blocks), bytes(stat.f_bavail)))
-        })
-        .await
-        .map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || disk_space(&dir)).await.map_err(io::Error::other)?
     }
 
     /// Ends in order: every log is closed and the end is marked, so that the next start has
@@ -367,6 +410,16 @@ impl Replicas {
         std::thread::scope(|scope| (0..CLOSINGS_MAX).for_each(|_| drop(scope.spawn(close))));
         clean.into_inner()
     }
+}
+
+/// Bytes of a folder's file system: all, and those that are free for us.
+///
+/// # Errors
+/// What the system says.
+pub fn disk_space(folder: &Path) -> io::Result<(u64, u64)> {
+    let stat = rustix::fs::statvfs(folder)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok((bytes(stat.f_blocks), bytes(stat.f_bavail)))
 }
 
 /// Makes a folder the topic's, or finds that it is another's.

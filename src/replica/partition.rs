@@ -1,9 +1,11 @@
-//! A partition that this broker leads: its log, its high watermark, and who waits for it.
+//! A partition that this broker leads, or follows in the remote tier: its log, its high watermark, and
+//! who waits for it.
 //!
 //! Invariant: `log_start <= local_log_start <= last_stable <= high_watermark <= log_end`. With one
 //! replica the high watermark follows every write: what the leader holds, all in-sync replicas hold.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -18,6 +20,17 @@ use crate::log::{AppendError, Appended, LogConfig, TieredLog};
 use crate::metrics::{TopicHandle, TopicMetrics};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::record::{Batch, TimestampType};
+
+/// How far another broker has come with a partition that it leads.
+#[derive(Clone, Debug)]
+pub struct FollowTo {
+    /// The offset after the last one that is uploaded or deleted.
+    pub end: Offset,
+    /// The leader epochs of what lies below, ascending.
+    pub epochs: Vec<(LeaderEpoch, Offset)>,
+    /// The highest leader epoch that is known.
+    pub leader_epoch: LeaderEpoch,
+}
 
 /// Which records a consumer may see (KIP-98).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +48,7 @@ const TAIL_BYTES: u64 = 4 << 20;
 pub struct Partition {
     name: TopicPartition,
     topic_id: TopicId,
-    leader_epoch: LeaderEpoch,
+    leader_epoch: AtomicI32,
     log: TieredLog,
     config: ArcSwap<TopicConfig>,
     high_watermark: AtomicI64,
@@ -87,7 +100,7 @@ impl Partition {
         Self {
             name,
             topic_id,
-            leader_epoch,
+            leader_epoch: AtomicI32::new(leader_epoch.get()),
             log,
             config: ArcSwap::new(config),
             high_watermark,
@@ -115,9 +128,9 @@ impl Partition {
         PartitionKey::new(self.name.topic.clone(), self.topic_id, self.name.partition)
     }
 
-    /// The epoch in which this broker leads.
+    /// The epoch in which this broker leads, or the highest that is known of the one that does.
     pub fn leader_epoch(&self) -> LeaderEpoch {
-        self.leader_epoch
+        LeaderEpoch::new(self.leader_epoch.load(Ordering::Acquire))
     }
 
     /// The log over both tiers.
@@ -172,13 +185,26 @@ impl Partition {
 
     /// Appends `batches` in one write. Blocking; on the partition's append lane only.
     pub(super) fn write(&self, batches: &[Batch]) -> Vec<Result<Appended, AppendError>> {
-        let results = self.log.local().append(batches, self.leader_epoch, self.clock.now_ms());
+        let results = self.log.local().append(batches, self.leader_epoch(), self.clock.now_ms());
         let end = self.log.local().log_end();
         if self.high_watermark.fetch_max(end.get(), Ordering::AcqRel) < end.get() {
             self.tail.wrote(batches.iter().map(|batch| batch.len() as u64).sum(), end);
             self.waiters.wake_all();
         }
         results
+    }
+
+    /// Takes over how far the broker has come that leads elsewhere, once the manifest knows all that it
+    /// has uploaded below. Blocking.
+    pub(super) fn follow(&self, to: FollowTo) -> io::Result<()> {
+        let FollowTo { end, epochs, leader_epoch } = to;
+        self.log.uploaded_until(end);
+        self.log.local().follow(end, epochs)?;
+        self.leader_epoch.fetch_max(leader_epoch.get(), Ordering::AcqRel);
+        if self.high_watermark.fetch_max(end.get(), Ordering::AcqRel) < end.get() {
+            self.waiters.wake_all();
+        }
+        Ok(())
     }
 
     /// Whether `flush.messages` wants a sync now.

@@ -47,7 +47,8 @@ impl Lines {
         let wanted = EnvFilter::builder().parse(&filter);
         let wanted = wanted.map_err(|source| TelemetryError::Filter { filter, source })?;
         // The hint leaves it to the other one which levels there are at all.
-        let events = filter_fn(|metadata| metadata.is_event()).with_max_level_hint(LevelFilter::TRACE);
+        let events =
+            filter_fn(|metadata| metadata.is_event()).with_max_level_hint(LevelFilter::TRACE);
         let wanted = wanted.and(events);
         let colours = matches!(to, LinesTo::StandardError)
             && std::io::stderr().is_terminal()

@@ -22,16 +22,25 @@ pub(crate) struct Broker {
 impl Broker {
     /// Starts one with these settings over a folder, and waits until it is ready.
     pub(crate) fn start(settings: &[&str]) -> Self {
-        Self::launch(&[], settings)
+        Self::start_in(tempfile::tempdir().expect("dir"), settings)
+    }
+
+    /// The same in a folder that may have a configuration file, and what an earlier run left.
+    pub(crate) fn start_in(dir: tempfile::TempDir, settings: &[&str]) -> Self {
+        Self::launch(dir, &[], settings)
     }
 
     /// The same over another store.
     pub(crate) fn start_on(store: &str, settings: &[&str]) -> Self {
-        Self::launch(&["--store", store], settings)
+        Self::launch(tempfile::tempdir().expect("dir"), &["--store", store], settings)
     }
 
-    fn launch(flags: &[&str], settings: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("dir");
+    /// A read-only server of that store, in that folder.
+    pub(crate) fn read_in(dir: tempfile::TempDir, store: &str, settings: &[&str]) -> Self {
+        Self::launch(dir, &["--store", store, "--read-only"], settings)
+    }
+
+    fn launch(dir: tempfile::TempDir, flags: &[&str], settings: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
         command.current_dir(dir.path()).args(["serve", "--data-dir", "data"]);
         command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(flags);
@@ -56,6 +65,13 @@ impl Broker {
     pub(crate) fn stop(mut self) -> tempfile::TempDir {
         interrupt(&self.child, Signal::TERM);
         assert!(self.child.wait().expect("wait").success(), "an orderly end");
+        std::mem::replace(&mut self.dir, tempfile::tempdir().expect("dir"))
+    }
+
+    /// Kills it and gives its folder away.
+    pub(crate) fn kill(mut self) -> tempfile::TempDir {
+        interrupt(&self.child, Signal::KILL);
+        self.child.wait().expect("wait");
         std::mem::replace(&mut self.dir, tempfile::tempdir().expect("dir"))
     }
 

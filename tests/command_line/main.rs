@@ -6,6 +6,8 @@ mod checks;
 mod config;
 mod demo;
 mod dump;
+mod policies;
+mod read_only;
 mod records;
 mod replay;
 mod tiers;

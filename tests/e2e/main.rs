@@ -20,6 +20,8 @@ mod exchange;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod read_only;
+#[cfg(test)]
 mod restore;
 #[cfg(test)]
 mod sendfile;

@@ -30,6 +30,25 @@ pub(crate) async fn bound(
     store: Option<&str>,
     settings: &[(&str, &str)],
 ) -> Running {
+    launched(data_dir, store, settings, None).await
+}
+
+/// Binds a read-only server that looks at the store every few milliseconds.
+pub(crate) async fn bound_to_read(
+    data_dir: &Path,
+    store: &str,
+    settings: &[(&str, &str)],
+) -> Running {
+    let settings = [&[("tiering.follow.interval.ms", "100")], settings].concat();
+    launched(data_dir, Some(store), &settings, Some(true)).await
+}
+
+async fn launched(
+    data_dir: &Path,
+    store: Option<&str>,
+    settings: &[(&str, &str)],
+    read_only: Option<bool>,
+) -> Running {
     log_lines::catch();
     let quick = [
         ("log.retention.check.interval.ms", "100"),
@@ -46,6 +65,7 @@ pub(crate) async fn bound(
             advertise: None,
             http: Some("127.0.0.1:0".into()),
             store: store.map(str::to_owned),
+            read_only,
         },
         settings: settings.map(|(name, value)| ((*name).into(), (*value).into())).collect(),
     });

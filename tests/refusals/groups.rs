@@ -29,6 +29,12 @@ async fn with_groups(settings: &[(&str, &str)]) -> (tempfile::TempDir, Running, 
     broker.ready().await;
     let mut client = broker.client().await;
     assert_eq!(client.create("t", &[]).await, (0, String::new()));
+    groups_answer(&broker, &mut client).await;
+    (dir, broker, client)
+}
+
+/// Waits until groups can be asked.
+pub(crate) async fn groups_answer(broker: &Running, client: &mut Client) {
     let find = FindCoordinatorRequest { coordinator_keys: vec!["g".into()], ..Default::default() };
     assert_eq!(client.call(4, &find, |answer| answer.coordinators[0].error_code).await, 0);
     broker
@@ -37,11 +43,21 @@ async fn with_groups(settings: &[(&str, &str)]) -> (tempfile::TempDir, Running, 
             broker.client().await.call(5, &list, |answer| answer.error_code).await == 0
         })
         .await;
-    (dir, broker, client)
 }
 
 /// Commits an offset of a partition of `t`.
 async fn commit(client: &mut Client, group: &str, partition: i32, metadata: &str) -> i16 {
+    commit_in(client, "t", group, partition, metadata).await
+}
+
+/// Commits an offset of a partition.
+pub(crate) async fn commit_in(
+    client: &mut Client,
+    topic: &str,
+    group: &str,
+    partition: i32,
+    metadata: &str,
+) -> i16 {
     let partition = OffsetCommitRequestPartition {
         partition_index: partition,
         committed_offset: 42,
@@ -49,7 +65,7 @@ async fn commit(client: &mut Client, group: &str, partition: i32, metadata: &str
         ..Default::default()
     };
     let topic = OffsetCommitRequestTopic {
-        name: "t".into(),
+        name: topic.to_owned().into(),
         partitions: vec![partition],
         ..Default::default()
     };

@@ -19,13 +19,19 @@ mod groups;
 #[cfg(test)]
 mod log_lines;
 #[cfg(test)]
+mod newer;
+#[cfg(test)]
 mod oddities;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod read_only;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod small_disk;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(crate) async fn tiered(broker: &Running, client: &mut Client, topic: &str) {
 }
 
 /// The log objects of a topic in a folder store, by their base offsets.
-fn objects(store: &Path, topic: &str) -> Vec<PathBuf> {
+pub(crate) fn objects(store: &Path, topic: &str) -> Vec<PathBuf> {
     let (mut open, mut found) = (vec![store.to_owned()], Vec::new());
     while let Some(folder) = open.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -191,7 +191,7 @@ pub(crate) fn configure_s3(dir: &Path, port: u16) {
 }
 
 /// Answers every request with one status and a body, on a port of its own.
-async fn answering(status: &'static str, body: &'static str) -> u16 {
+pub(crate) async fn answering(status: &'static str, body: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {

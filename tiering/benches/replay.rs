@@ -225,6 +225,7 @@ impl History {
                 range: start..start + MIB + (64 << 10),
                 enough: start + (16 << 10),
                 look_from: start.saturating_sub(8 << 10),
+                is_search: false,
             };
             tiering.read(&segment, wanted).await.expect("a read");
             times.push(began.elapsed());
@@ -315,7 +316,7 @@ async fn read_all(tiering: &Tiering, partition: &PartitionKey, mut each: impl Fn
 async fn read_once(tiering: &Tiering, segment: &Segment, at: u64) -> u64 {
     tiering.index(segment).await.expect("an index");
     let range = at..segment.size.min(at + READ_BYTES);
-    let wanted = Wanted { enough: at + 1, look_from: at, range };
+    let wanted = Wanted { enough: at + 1, look_from: at, range, is_search: false };
     let slices = tiering.read(segment, wanted).await.expect("a read");
     let mut bytes = vec![0; READ_BYTES as usize];
     let mut position = at;

@@ -40,6 +40,25 @@ pub struct ExpiryPlan {
     pub segments: Vec<Segment>,
 }
 
+/// What an expiry will come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForeseenExpiry {
+    /// Segments that will go.
+    pub segments: u64,
+    /// Bytes of their logs.
+    pub bytes: u64,
+    /// Where the log will start; `None` when it does not move.
+    pub new_log_start: Option<Offset>,
+}
+
+impl ForeseenExpiry {
+    fn add(&mut self, segment: &Segment, retention: Retention) {
+        self.segments += 1;
+        self.bytes += segment.size;
+        self.new_log_start = Some(segment.end.next()).filter(|end| *end > retention.log_start);
+    }
+}
+
 /// Decides segment by segment, oldest first.
 #[derive(Clone, Debug)]
 struct Judge {
@@ -102,25 +121,67 @@ impl Tiering {
         now_ms: i64,
     ) -> Result<ExpiryPlan, ManifestError> {
         let total = self.manifest.bounds(partition).await?.bytes + local_only_bytes;
-        let mut judge = Judge::new(retention, total, now_ms);
         let mut expired = Vec::new();
+        let take = |segment| {
+            expired.push(segment);
+            expired.len() < PLAN_MAX
+        };
+        self.judge_live(partition, Judge::new(retention, total, now_ms), take).await?;
+        Ok(plan(expired, retention))
+    }
+
+    /// What expiry will come to once `waiting` segments, which follow on the live ones, are live as well:
+    /// all of it, not one plan's worth. `local_only_bytes` as in [`Tiering::plan_expiry`], with what
+    /// waits. Changes nothing.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn foresee_expiry(
+        &self,
+        partition: &PartitionKey,
+        retention: Retention,
+        waiting: &[Segment],
+        local_only_bytes: u64,
+        now_ms: i64,
+    ) -> Result<ForeseenExpiry, ManifestError> {
+        let total = self.manifest.bounds(partition).await?.bytes + local_only_bytes;
+        let mut foreseen = ForeseenExpiry::default();
+        let count = |segment: Segment| {
+            foreseen.add(&segment, retention);
+            true
+        };
+        let judge = self.judge_live(partition, Judge::new(retention, total, now_ms), count).await?;
+        if let Some(mut judge) = judge {
+            let expired = waiting.iter().take_while(|segment| judge.expires(segment));
+            expired.for_each(|segment| foreseen.add(segment, retention));
+        }
+        Ok(foreseen)
+    }
+
+    /// Hands the live segments that expire to `take`, oldest first, as long as it wants more. Returns
+    /// the judge when all of them were taken.
+    async fn judge_live(
+        &self,
+        partition: &PartitionKey,
+        mut judge: Judge,
+        mut take: impl FnMut(Segment) -> bool,
+    ) -> Result<Option<Judge>, ManifestError> {
         let mut range = RowRange {
             from: Offset::ZERO,
             to: Offset::MAX,
             remote: Some(RemoteState::Live),
             limit: PAGE,
         };
-        while expired.len() < PLAN_MAX {
+        loop {
             let page = self.manifest.rows(partition, range).await?;
-            let Some(last) = page.last() else { break };
+            let Some(last) = page.last() else { return Ok(Some(judge)) };
             range.from = last.base.next();
-            let (known, rows) = (expired.len(), page.len());
-            expired.extend(page.into_iter().take_while(|segment| judge.expires(segment)));
-            if expired.len() - known < rows {
-                break;
+            for segment in page {
+                if !judge.expires(&segment) || !take(segment) {
+                    return Ok(None);
+                }
             }
         }
-        Ok(plan(expired, retention))
     }
 }
 

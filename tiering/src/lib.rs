@@ -16,11 +16,13 @@
 //! | [`Tiering::expire`] | the caller's log start, rows `deleting`, `.log`s, `.index`es, rows | the next deletion or collection goes on |
 //! | [`Tiering::collect_garbage`] | marker read, then removals, each repeatable | the next collection goes on |
 //! | [`Tiering::reconcile`] | marker read, rows by partition, then "complete" | nothing is collected until it ran to its end |
+//! | [`Tiering::follow`] | rows behind those that are there, one transaction | the next follow goes on |
 //!
 //! The modules: `key` (object names), `bundle` (the `.index` object), `store` (calls with
 //! deadlines), `manifest` (rows), `meta` (snapshots of what the caller keeps beside segments),
 //! `cache` (chunks on the local disk), then one for each operation: `upload`, `read`, `expiry` and
-//! `delete`, `collect`, `check`, `reconcile` (with `scan` and `lineage`).
+//! `delete`, `collect`, `check`, `reconcile` (with `scan` and `lineage`), and `follow`, for a process
+//! that reads a store which another one owns.
 
 mod backoff;
 mod bundle;
@@ -34,6 +36,7 @@ mod config;
 mod counters;
 mod delete;
 mod expiry;
+mod follow;
 mod ids;
 mod key;
 mod lineage;
@@ -62,7 +65,8 @@ pub use collect::{CollectError, CollectOptions, CollectReport, Named};
 pub use config::{Pace, SettingError, TieringConfig, Unpaced};
 pub use counters::CounterValues;
 pub use delete::{DeleteError, DeleteReport};
-pub use expiry::{ExpiryPlan, Retention, plan_expiry};
+pub use expiry::{ExpiryPlan, ForeseenExpiry, Retention, plan_expiry};
+pub use follow::{Follow, FollowError, Followed};
 pub use ids::{LeaderEpoch, Offset, ParseIdError, SegmentId, TopicId};
 pub use key::{KeyError, Layout, ObjectName, ObjectPart, ParseNameError, TopicFolder};
 pub use manifest::{Bounds, Count, ManifestError, TopicSum, Totals};

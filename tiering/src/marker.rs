@@ -22,6 +22,12 @@ pub(crate) struct Marker {
     pub(crate) store_id: String,
 }
 
+/// What every version's marker has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
 /// Why the marker does not vouch for the store.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MarkerError {
@@ -44,8 +50,18 @@ pub enum MarkerError {
         /// What the manifest says.
         known: String,
     },
+    /// It is of another format.
+    #[error(
+        "{object} has format {found}: a later version of icecore wrote this store, start that version"
+    )]
+    Later {
+        /// The marker's name.
+        object: String,
+        /// Its format.
+        found: u32,
+    },
     /// It does not read as a marker.
-    #[error("{object} is not a marker of this cluster (a proxy's page, or a later version?)")]
+    #[error("{object} is not a marker of this cluster (a proxy's page?)")]
     Unreadable {
         /// The marker's name.
         object: String,
@@ -68,8 +84,13 @@ pub(crate) async fn read(
         read => read?,
     };
     let unreadable = || MarkerError::Unreadable { object: object.to_string() };
+    // Its format first: in a later one the rest may be called otherwise.
+    let Format { format } = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
+    if format > FORMAT {
+        return Err(MarkerError::Later { object: object.to_string(), found: format });
+    }
     let marker: Marker = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
-    if marker.format != FORMAT || marker.cluster_id != cluster_id {
+    if marker.cluster_id != cluster_id {
         return Err(unreadable());
     }
     Ok(Some(marker))

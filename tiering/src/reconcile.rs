@@ -18,7 +18,6 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt as _, stream};
-use tokio::sync::Semaphore;
 
 use crate::bundle;
 use crate::collect::Named;
@@ -183,8 +182,7 @@ impl Tiering {
             .map(|folder| {
                 let id = (folder.topic.topic_id, folder.partition);
                 let local = by_partition.remove(&id).unwrap_or_default();
-                let turns = &self.header_reads;
-                async move { self.reconcile_partition(&folder, &local, headers, turns).await }
+                async move { self.reconcile_partition(&folder, &local, headers).await }
             })
             .collect();
         let mut under_way = stream::iter(work).buffer_unordered(PARTITIONS_AT_ONCE);
@@ -212,7 +210,6 @@ impl Tiering {
         folder: &Folder,
         local: &[&Segment],
         headers: Headers,
-        turns: &Semaphore,
     ) -> Result<ReconcileReport, ReconcileError> {
         let mut report = ReconcileReport::default();
         let mut listing = self.scan_folder(&folder.path).await?;
@@ -241,8 +238,7 @@ impl Tiering {
                 (log, index) => incomplete(log.iter().chain(&index), &mut report),
             }
         }
-        let found = self.read_rows(&shown, whole, headers, turns, &mut report);
-        let found = found.await?;
+        let found = self.read_rows(&shown, whole, headers, &mut report.damaged).await?;
         let replaces = found.iter().map(|row| row.segment_id).collect();
         let resolved = lineage::resolve(found);
         for row in &resolved.shadowed {
@@ -276,13 +272,12 @@ impl Tiering {
     }
 
     /// The rows of whole pairs; what is wrong with any of them is told.
-    async fn read_rows(
+    pub(crate) async fn read_rows(
         &self,
         shown: &PartitionKey,
         mut whole: Vec<((ObjectName, Listed), Listed)>,
         headers: Headers,
-        turns: &Semaphore,
-        report: &mut ReconcileReport,
+        damaged: &mut Named,
     ) -> Result<Vec<Segment>, StoreError> {
         whole.sort_by_key(|((name, _), _)| (name.base, name.segment_id));
         let ends = [0, whole.len().saturating_sub(1)];
@@ -290,7 +285,7 @@ impl Tiering {
         let mut reads = Vec::new();
         for (at, ((name, log), index)) in whole.into_iter().enumerate() {
             if headers == Headers::All || ends.contains(&at) {
-                reads.push(self.read_row(shown, (name, log), index, turns));
+                reads.push(self.read_row(shown, (name, log), index));
             } else {
                 rows.push(row_by_name(shown, &name, &log));
             }
@@ -298,7 +293,7 @@ impl Tiering {
         let mut reads = stream::iter(reads).buffer_unordered(HEADERS_AT_ONCE);
         while let Some(read) = reads.next().await {
             let (row, damage) = read?;
-            damage.into_iter().for_each(|name| report.damaged.add(name));
+            damage.into_iter().for_each(|name| damaged.add(name));
             rows.extend(row);
         }
         // A cut folder's name is made whole by any header; all rows bear the same one.
@@ -311,7 +306,7 @@ impl Tiering {
         rows.retain(|row| {
             let fits = manifest::is_segment(row);
             if !fits {
-                report.damaged.add(self.object_name(row, crate::key::ObjectPart::Log));
+                damaged.add(self.object_name(row, crate::key::ObjectPart::Log));
             }
             fits
         });
@@ -348,10 +343,9 @@ impl Tiering {
         shown: &PartitionKey,
         (name, log): (ObjectName, Listed),
         index: Listed,
-        turns: &Semaphore,
     ) -> Result<(Option<Segment>, Option<String>), StoreError> {
         // The semaphore is never closed.
-        let _turn = turns.acquire().await;
+        let _turn = self.header_reads.acquire().await;
         let by_name = row_by_name(shown, &name, &log);
         let (header, there) = futures::join!(self.read_header(&index), self.store.head(&log.path));
         match there {

@@ -1,6 +1,6 @@
 //! What the store holds, by its lists.
 //!
-//! Only reconcile, collection and checks come here; no read does. A list proves presence, never
+//! Only reconcile, follow, collection and checks come here; no read does. A list proves presence, never
 //! absence: see [`crate::marker`].
 
 use std::collections::HashMap;
@@ -136,6 +136,21 @@ impl Tiering {
     pub(crate) async fn scan_folder(&self, folder: &Path) -> Result<Listing, StoreError> {
         let mut listing = Listing::default();
         self.store.list(folder, |object| listing.add(object)).await?;
+        Ok(listing)
+    }
+
+    /// The segments in a partition's folder whose objects begin at `base` or after it.
+    pub(crate) async fn scan_from(
+        &self,
+        folder: &Path,
+        base: Offset,
+    ) -> Result<Listing, StoreError> {
+        let mut listing = Listing::default();
+        // Sorts before every name that begins with this base.
+        let after = folder.clone().join(format!("{base:020}"));
+        self.store.list_after(folder, &after, |object| listing.add(object)).await?;
+        // A store may not know how to begin there.
+        listing.pairs.retain(|_, pair| pair.base >= base);
         Ok(listing)
     }
 }

@@ -79,6 +79,7 @@ impl Jobs {
 
 impl Job {
     async fn run(self: Arc<Self>, place: Arc<JobPlace>) {
+        let _unended = Unended(&self);
         let told = |progress| *self.progress.lock() = progress;
         let end = tokio::select! {
             end = run(&place, &self.request, &told) => end,
@@ -105,5 +106,51 @@ impl Job {
             progress: *self.progress.lock(),
             end: end.unwrap_or_default(),
         }
+    }
+}
+
+/// Ends a job that panicked: else it would go on for ever, and no other could begin.
+struct Unended<'a>(&'a Job);
+
+impl Drop for Unended<'_> {
+    fn drop(&mut self) {
+        self.0.end.lock().get_or_insert_with(|| JobEnd {
+            error: Some("it failed by a fault of the broker's own, which its log shows".to_owned()),
+            result: None,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use icecore_tiering::{StoreSettings, SystemClock, Tiering, TieringConfig};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_panics_ends_and_another_may_begin() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, cache) = (folder.path().join("manifest.db"), folder.path().join("cache"));
+        let store = StoreSettings::new("memory://");
+        let config = TieringConfig::new(store, "cluster", manifest, cache);
+        let place = JobPlace {
+            tiering: Tiering::open(config, Arc::new(SystemClock)).await.unwrap(),
+            cluster_id: "cluster".to_owned(),
+            data_dir: folder.path().to_owned(),
+            partitions_of: Box::new(|topic| panic!("{topic} is too much")),
+            min_age: Duration::ZERO,
+        };
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let jobs = Jobs::new(place, &tasks, &Handle::current(), &stop);
+        let verify = JobRequest::Verify { topic: "orders".to_owned() };
+        let id = jobs.begin(verify.clone()).unwrap().id;
+        tasks.close();
+        tasks.wait().await;
+        let status = jobs.job(&id).unwrap();
+        assert!(matches!(status.state, JobState::Ended));
+        assert!(status.end.error.unwrap().contains("its log shows"));
+        jobs.begin(verify).unwrap();
     }
 }

@@ -182,13 +182,14 @@ impl MetaUpload {
     async fn snapshot(&self) -> Result<ClusterSnapshot, UploadError> {
         let store = &self.parts.store;
         let next_producer_id = store.next_producer_id().await?;
+        let policies = store.policies().await?;
         let mut topics = Vec::new();
         for stored in store.topics().await? {
             let log_starts = self.log_starts(&stored);
             let last_objects = self.last_objects(&stored).await?;
             topics.push(SnapshotTopic { stored, log_starts, last_objects });
         }
-        Ok(ClusterSnapshot { topics, next_producer_id })
+        Ok(ClusterSnapshot { topics, policies, next_producer_id })
     }
 
     async fn last_objects(

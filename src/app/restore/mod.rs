@@ -35,6 +35,7 @@ use icecore_tiering::{
 };
 
 pub(in crate::app) use folder::is_unfinished;
+pub(in crate::app) use partitions::epochs_of;
 pub use report::{CutTold, LeftTopic, RestoreReport, RestoredTopic};
 
 use super::claim::claim;
@@ -387,7 +388,8 @@ async fn read_plan(
             known = Some(ClusterSnapshot::decode(&snapshot.payload)?);
         }
         None => report.lost.push(
-            "the bucket has no snapshot of topics: their settings, log starts and groups are lost"
+            "the bucket has no snapshot of topics: their settings, policies, log starts and groups \
+             are lost"
                 .to_owned(),
         ),
     }
@@ -445,7 +447,9 @@ async fn write_metadata(
     let store = off_thread(move || Ok(SqliteMetaStore::open(&path)?)).await?;
     let raised = plan.topics.iter().map(|topic| topic.stored.clone());
     let topics = raised.chain(plan.deleting.iter().cloned()).collect();
-    Ok(store.restore((&cluster.cluster_id, &instance), topics, next_producer_id).await?)
+    let policies = plan.policies.clone();
+    let ids = (cluster.cluster_id.as_str(), instance.as_str());
+    Ok(store.restore(ids, topics, policies, next_producer_id).await?)
 }
 
 async fn write_groups(

@@ -63,7 +63,7 @@ async fn one(
     let Some(remote) = &partition.remote else { return Ok((-1, None)) };
     let Some(last) = tiering.find(&remote.key, remote.end).await? else { return Ok((-1, None)) };
     let (epochs, producers, damage) = match tiering.index(&last).await {
-        Ok(bundle) => (epochs(&bundle, &last), producers(&bundle), None),
+        Ok(bundle) => (epochs_of(&bundle, &last), producers(&bundle), None),
         Err(error @ (ReadError::Damaged { .. } | ReadError::Gone { .. })) => {
             (last.epochs.clone(), None, Some(format!("{}: {error}", partition.name)))
         }
@@ -82,7 +82,11 @@ async fn one(
     Ok((producer_id_max, damage))
 }
 
-fn epochs(bundle: &IndexBundle, last: &Segment) -> Vec<(LeaderEpoch, Offset)> {
+/// The leader epochs up to the end of a segment, as its index has them.
+pub(in crate::app) fn epochs_of(
+    bundle: &IndexBundle,
+    last: &Segment,
+) -> Vec<(LeaderEpoch, Offset)> {
     let text = std::str::from_utf8(&bundle.leader_epochs).ok();
     text.and_then(parse_leader_epochs).unwrap_or_else(|| last.epochs.clone())
 }

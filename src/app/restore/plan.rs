@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use icecore_tiering::{FoundPartition, ObjectName, PartitionKey};
 
 use crate::cluster::{ClusterSnapshot, SnapshotTopic};
+use crate::config::PolicyText;
 use crate::metadata::{StoredTopic, check_topic_name};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 
@@ -51,6 +52,8 @@ pub(super) struct Plan {
     pub(super) topics: Vec<PlannedTopic>,
     /// Topics whose deletion goes on.
     pub(super) deleting: Vec<StoredTopic>,
+    /// Policies that were given while the broker ran.
+    pub(super) policies: Vec<PolicyText>,
     /// Greater than every id that a snapshot or a topic's last segment can tell of.
     pub(super) next_producer_id: i64,
     /// Topics in the bucket that stay there and are not raised, since another has their name.
@@ -71,6 +74,7 @@ pub(super) fn plan(snapshot: Option<ClusterSnapshot>, found: Vec<FoundPartition>
     let mut plan = Plan::default();
     let next = snapshot.next_producer_id;
     plan.next_producer_id = next.saturating_add(UNSEEN_PRODUCER_IDS);
+    plan.policies = snapshot.policies;
     for topic in snapshot.topics {
         let remote = by_topic.remove(&topic.stored.id).unwrap_or_default();
         if topic.stored.deleting {
@@ -198,6 +202,7 @@ mod tests {
         let snapshot = ClusterSnapshot {
             topics: vec![snapshot("t", id, &[0, 50, 7, 200], false)],
             next_producer_id: 4000,
+            ..ClusterSnapshot::default()
         };
         let remote =
             vec![found("t", id, 0, 10, 99), found("t", id, 1, 0, 99), found("t", id, 3, 0, 99)];
@@ -214,7 +219,7 @@ mod tests {
     fn a_topic_that_is_being_deleted_is_not_raised() {
         let id = TopicId::random();
         let topics = vec![snapshot("t", id, &[0], true)];
-        let snapshot = ClusterSnapshot { topics, next_producer_id: 0 };
+        let snapshot = ClusterSnapshot { topics, ..ClusterSnapshot::default() };
         let plan = plan(Some(snapshot), vec![found("t", id, 0, 0, 9)]);
         assert!(plan.topics.is_empty() && plan.left.is_empty());
         assert_eq!(plan.deleting[0].id, id);
@@ -224,7 +229,7 @@ mod tests {
     fn what_no_snapshot_knows_comes_back_from_its_objects_and_deletes_nothing() {
         let (old, new, known) = (TopicId::random(), TopicId::random(), TopicId::random());
         let topics = vec![snapshot("known", known, &[0], false)];
-        let snapshot = ClusterSnapshot { topics, next_producer_id: 0 };
+        let snapshot = ClusterSnapshot { topics, ..ClusterSnapshot::default() };
         let other = TopicId::random();
         let plan = plan(
             Some(snapshot),

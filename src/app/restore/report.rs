@@ -1,13 +1,12 @@
 //! What a restore brought back and what it could not, for people and for machines.
 
-use std::collections::BTreeMap;
-
 use icecore_tiering::ReconcileReport;
 use serde::Serialize;
 
 use super::plan::{Origin, Plan, PlannedTopic};
-use crate::config::{BrokerConfig, TopicConfig};
+use crate::config::{BrokerConfig, Policies, Policy, TopicConfig};
 use crate::coordinator::{OFFSETS_TOPIC, RestoredGroups};
+use crate::metadata::StoredTopic;
 
 /// Cut offsets that are told one by one.
 const CUT_TOLD_MAX: usize = 1000;
@@ -74,6 +73,8 @@ pub struct RestoreReport {
     pub snapshot_written_ms: Option<i64>,
     /// When the snapshot of the groups was written, in milliseconds.
     pub groups_written_ms: Option<i64>,
+    /// Policies that are back, by name.
+    pub policies: Vec<String>,
     /// Topics whose deletion goes on at the next start.
     pub deleting: Vec<String>,
     /// Topics that stay in the bucket and were not raised: another has their name.
@@ -101,6 +102,7 @@ impl RestoreReport {
             committed_offsets: 0,
             snapshot_written_ms: None,
             groups_written_ms: None,
+            policies: Vec::new(),
             deleting: Vec::new(),
             left: Vec::new(),
             cut_offsets: 0,
@@ -135,7 +137,9 @@ impl RestoreReport {
     }
 
     pub(super) fn note_plan(&mut self, config: &BrokerConfig, plan: &Plan) {
-        self.topics = plan.topics.iter().map(|topic| told(config, topic)).collect();
+        let policies = policies(config, plan);
+        self.topics = plan.topics.iter().map(|topic| told(config, &policies, topic)).collect();
+        self.policies = plan.policies.iter().map(|policy| policy.name.clone()).collect();
         self.deleting = plan.deleting.iter().map(|topic| topic.name.to_string()).collect();
         let left = |(name, id): &(String, crate::model::TopicId)| LeftTopic {
             name: name.clone(),
@@ -155,7 +159,13 @@ impl RestoreReport {
     }
 }
 
-fn told(config: &BrokerConfig, topic: &PlannedTopic) -> RestoredTopic {
+/// The policies that will be in force.
+fn policies(config: &BrokerConfig, plan: &Plan) -> Policies {
+    let given = plan.policies.iter().cloned().map(Policy::check);
+    config.policies_with(given.filter_map(Result::ok).collect())
+}
+
+fn told(config: &BrokerConfig, policies: &Policies, topic: &PlannedTopic) -> RestoredTopic {
     let remote = || topic.partitions.iter().filter_map(|partition| partition.remote.as_ref());
     RestoredTopic {
         name: topic.stored.name.to_string(),
@@ -164,11 +174,11 @@ fn told(config: &BrokerConfig, topic: &PlannedTopic) -> RestoredTopic {
         segments: remote().map(|found| found.segments).sum(),
         bytes: remote().map(|found| found.bytes).sum(),
         from_objects_alone: topic.origin == Origin::Bucket,
-        local_only: &*topic.stored.name != OFFSETS_TOPIC
-            && !tiers(config, &topic.stored.name, &topic.stored.overrides),
+        local_only: &*topic.stored.name != OFFSETS_TOPIC && !tiers(config, policies, &topic.stored),
     }
 }
 
-fn tiers(config: &BrokerConfig, name: &str, overrides: &BTreeMap<String, String>) -> bool {
-    TopicConfig::new(config, name, overrides).is_ok_and(|config| config.remote_storage_enable())
+fn tiers(config: &BrokerConfig, policies: &Policies, topic: &StoredTopic) -> bool {
+    TopicConfig::new(config, policies, &topic.name, &topic.overrides)
+        .is_ok_and(|config| config.remote_storage_enable())
 }

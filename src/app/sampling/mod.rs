@@ -34,7 +34,7 @@ pub(super) fn start(
     let every = |interval, sample| tasks.spawn(repeat(interval, sample, stop.clone()));
     every(SECOND, Sample::Partitions(partitions::Sampler::new(started, config, metrics)));
     every(ROUND, Sample::Groups(groups::Sampler::new(started, metrics)));
-    every(ROUND, Sample::Disk(disk::Sampler::new(config, metrics)));
+    every(SECOND, Sample::Disk(disk::Sampler::new(started, config, metrics)));
     if let Some(tiering) = started.replicas.tiering() {
         every(SECOND, Sample::Store(store::Sampler::new(started, tiering, metrics)));
     }
@@ -73,6 +73,11 @@ async fn repeat(interval: Duration, mut sample: Sample, stop: CancellationToken)
             () = tokio::time::sleep(interval) => {}
         }
     }
+}
+
+/// A number for a gauge.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Runs what may wait for a disk or a lock beside the network threads.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use icecore_tiering::{RemoteState, TopicSum};
 
-use super::aside;
+use super::{aside, number};
 use crate::app::start::Started;
 use crate::config::BrokerConfig;
 use crate::env::{Clock as _, SystemClock};
@@ -57,7 +57,6 @@ impl Sampler {
             let mut lag = Lag::default();
             hosted.iter().for_each(|partition| lag.add(partition));
             let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-            let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
             let tiering = &metrics.tiering;
             tiering.copy_lag_segments.set(number(lag.segments));
             tiering.copy_lag_bytes.set(number(lag.bytes));
@@ -166,7 +165,6 @@ impl Sizes {
             }
         }
         self.metrics.partitions.show_sizes(&topics);
-        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.metrics.tiering.delete_lag_segments.set(number(deleting_segments));
         self.metrics.tiering.delete_lag_bytes.set(number(deleting_bytes));
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use icecore_tiering::{CallOutcome, CounterValues, StoreCall, StoreState, StoreWatch, Tiering};
 
+use super::number;
+use crate::app::follow::{Follower, View};
 use crate::app::replays;
 use crate::app::start::Started;
 use crate::broker::Broker;
@@ -24,6 +26,8 @@ pub(super) struct Sampler {
     tiering: Arc<Tiering>,
     broker: Arc<Broker>,
     upkeep: Arc<Upkeep>,
+    /// Of a read-only server.
+    view: Option<Arc<View>>,
     metrics: Arc<Metrics>,
     before: Box<CounterValues>,
 }
@@ -36,6 +40,7 @@ impl Sampler {
             tiering: tiering.clone(),
             broker: started.broker.clone(),
             upkeep: started.upkeep.clone(),
+            view: started.follower.as_ref().map(Follower::view),
             metrics,
             before: Box::default(),
         }
@@ -52,12 +57,10 @@ impl Sampler {
         self.metrics.tiering.cache_bytes.set(number(self.tiering.cache_held_bytes()));
         let left_alone = self.tiering.store_state() != StoreState::Answering;
         self.metrics.store.is_left_alone.set(left_alone.into());
+        let age = self.view.as_ref().map(|view| number(view.age().as_secs()));
+        self.metrics.tiering.view_age_seconds.set(age.unwrap_or(-1));
         self.metrics.replays.show(self.broker.replays().into_iter().map(replays::line));
     }
-}
-
-fn number(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn count_tier(metrics: &Metrics, before: &CounterValues, now: &CounterValues) {

@@ -13,7 +13,7 @@ use super::session::{TopicKey, Wanted};
 use crate::log::{ReadError, TieredRead};
 use crate::metadata::{ClusterImage, TopicImage};
 use crate::model::{FileSlice, LeaderEpoch, Offset, TopicPartition};
-use crate::replica::Partition;
+use crate::replica::{Partition, Replicas};
 use crate::wire::ErrorCode;
 
 /// A partition's part of a reply.
@@ -76,6 +76,8 @@ pub(super) enum Looked {
 
 /// A read that is to run beside the network threads.
 pub(super) struct ElsewhereRead {
+    replicas: Arc<Replicas>,
+    by_id: bool,
     pub(super) partition: Arc<Partition>,
     pub(super) bounds: Bounds,
     pub(super) from: Offset,
@@ -104,7 +106,16 @@ pub(super) fn look(
         Ok(None) => {
             let from = Offset::new(wanted.fetch_offset);
             let (bounds, end) = (bounds(&partition), partition.readable_end(plan.isolation));
-            Looked::Elsewhere(ElsewhereRead { partition, bounds, from, end, max_bytes, min_one })
+            Looked::Elsewhere(ElsewhereRead {
+                replicas: broker.replicas.clone(),
+                by_id: matches!(wanted.topic, TopicKey::Id(_)),
+                partition,
+                bounds,
+                from,
+                end,
+                max_bytes,
+                min_one,
+            })
         }
         Err(code) => {
             let failed = PartitionRead::failed(code);
@@ -185,11 +196,31 @@ impl ElsewhereRead {
             }
             Err(error) => {
                 span.record("otel.status_code", "ERROR");
-                PartitionRead::failed(read_error(&self.partition, &error))
+                PartitionRead::failed(self.failure(&error).await)
             }
         };
         span.record("bytes", whole(read.len()));
         PartitionRead { partition: Some(self.partition), ..read }
+    }
+
+    /// What a failure means. Where another broker owns the store, an object that is gone was ended by it:
+    /// it is looked again before anything is said.
+    async fn failure(&self, error: &ReadError) -> ErrorCode {
+        let name = self.partition.name();
+        if let (true, Some(suspects)) = (error.is_gone(), self.replicas.suspects()) {
+            suspects.look_at(name.clone()).await;
+            let now = self.replicas.partition(&name.topic, name.partition);
+            if now.is_none_or(|now| now.topic_id() != self.partition.topic_id()) {
+                return match self.by_id {
+                    true => ErrorCode::UnknownTopicId,
+                    false => ErrorCode::UnknownTopicOrPartition,
+                };
+            }
+            if let Err(code) = in_range(&self.partition, self.from) {
+                return code;
+            }
+        }
+        read_error(&self.partition, error)
     }
 }
 

@@ -96,6 +96,7 @@ fn sources(folder: &Path, segment_bytes: u64) -> anyhow::Result<Sources> {
         http: free_port,
         advertise: None,
         store,
+        read_only: None,
     };
     Ok(Sources { file: Some(file), places, settings: Vec::new() })
 }

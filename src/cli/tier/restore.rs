@@ -16,7 +16,7 @@ const SHOWN_MAX: usize = 10;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The data directory has to be empty. Topics come back with their ids and \
-    settings, groups with their offsets, both as of the last snapshot in the store \
+    settings, policies that were set while the broker ran, groups with their offsets, both as of the last snapshot in the store \
     (tiering.meta.upload.interval.ms), and every record that was uploaded. A restore that was \
     broken off is made again with the same flags. Give --config as `serve` does: stores and \
     prefixes are read from it.")]
@@ -106,6 +106,7 @@ fn told(report: &RestoreReport) -> String {
         report.committed_offsets,
         as_of(report.groups_written_ms),
     );
+    list(&mut text, "Policies", report.policies.len(), report.policies.iter().cloned());
     list(&mut text, "Did not come back", report.lost.len(), report.lost.iter().cloned());
     let cut = report.cut.iter().map(|cut| {
         let (group, topic, partition) = (&cut.group, &cut.topic, cut.partition);

@@ -8,14 +8,16 @@ use serde::Serialize;
 use crate::cli::output::{self, OutputArgs};
 use crate::cli::status::HttpArgs;
 use crate::cli::table::{Align, Table};
-use crate::http::{ConsumerStatus, PartitionStatus, TierStatus};
+use crate::http::{ConsumerStatus, PartitionStatus, ServerStatus, TierStatus};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "LOCAL is on the broker's disk, the active segment included; REMOTE is in \
     the object store, also what is on the disk as well; WAITING is sealed and not yet in the \
-    store, for as long as LAG says. Each as bytes in so many segments. Consumers that read what is \
+    store, for as long as LAG says. Each as bytes in so many segments. A disk that is short of room is \
+    told of below. Consumers that read what is \
     not on the disk are shown below: READER is their group, or their client's name before they have \
-    committed an offset.")]
+    committed an offset. A read-only server says so first, on standard error, and how old its view of \
+    the store is.")]
 pub(super) struct Args {
     /// One topic. Default: all of them
     topic: Option<String>,
@@ -27,6 +29,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let Args { topic, http, output } = args;
+    let server = http.server().await?;
+    if let Some(line) = of_read_only(&server) {
+        eprintln!("{line}");
+    }
     let mut partitions = http.partitions().await?;
     let mut consumers = http.replays().await?.consumers;
     if let Some(topic) = topic {
@@ -36,12 +42,30 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
             bail!("the broker at {} has no partition of topic {topic}", http.http);
         }
     }
-    let text = || match consumers.is_empty() {
-        true => table(&partitions).text(),
-        false => format!("{}\n{}", table(&partitions).text(), readers(&consumers).text()),
+    let disk = http.disk().await?;
+    let text = || {
+        let mut text = table(&partitions).text();
+        if !consumers.is_empty() {
+            text.push_str(&format!("\n{}", readers(&consumers).text()));
+        }
+        if let Some(short) = disk.remark() {
+            text.push_str(&format!("\n{short}\n"));
+        }
+        text
     };
     let read = |partition| Read::of(partition, &consumers);
     output.show(&partitions.iter().map(read).collect::<Vec<_>>(), text)
+}
+
+/// What a read-only server says of itself: a line beside the output, which scripts read.
+fn of_read_only(server: &ServerStatus) -> Option<String> {
+    let age = Duration::from_secs(server.view_age_ms? / 1000);
+    let amiss = server.view_amiss.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    Some(format!(
+        "a read-only server of cluster {}: its view of the store is {} old{amiss}",
+        server.cluster_id,
+        humantime::format_duration(age)
+    ))
 }
 
 /// A partition with those who read its history.

@@ -16,7 +16,7 @@ use crate::record::HEADER_LEN;
 /// What is read beyond what was asked for, so that the look for the first batch seldom needs a
 /// second read: the index interval and a usual batch.
 const LOOK_BYTES: u64 = 64 << 10;
-/// How much of a segment is looked at in one step of a search for a time.
+/// How much of a segment is looked at in one step of a search for a time, at most.
 const SEARCH_BYTES: u64 = 1 << 20;
 
 impl ReadError {
@@ -94,7 +94,8 @@ impl Tier {
         let mut enough = place.enough.max(start + 1).min(until);
         let mut had = start;
         loop {
-            let wanted = Wanted { range: start..until.max(enough), enough, look_from };
+            let range = start..until.max(enough);
+            let wanted = Wanted { range, enough, look_from, is_search: false };
             let window = Window::new(start, self.tiering.read(segment, wanted).await?);
             let end = window.end();
             match self.look(segment, entries, window.clone(), start, ask).await? {
@@ -170,10 +171,12 @@ impl Tier {
             let around = Offsets::new(base, &bundle.offset_index).around(from);
             (from, around.before.map_or(0, |entry| entry.position))
         };
-        let (mut until, mut had) = (position, position);
+        let (mut enough, mut had) = (position, position);
         loop {
-            until = (position + SEARCH_BYTES).max(until).min(segment.size);
-            let window = Window::new(position, self.tiering.read(segment, position..until).await?);
+            enough = (position + LOOK_BYTES).max(enough).min(segment.size);
+            let range = position..(position + SEARCH_BYTES).min(segment.size).max(enough);
+            let wanted = Wanted { range, enough, look_from: position, is_search: true };
+            let window = Window::new(position, self.tiering.read(segment, wanted).await?);
             let (end, size) = (window.end(), segment.size);
             let search = move || search_time(&window, position, from, timestamp_ms, size);
             had = match off_thread(search).await?? {
@@ -184,7 +187,7 @@ impl Tier {
                 }
                 Look::Found(_) | Look::Nothing => return Ok(None),
                 Look::NeedsUntil(further) => {
-                    until = progress(had, end, further, segment)?;
+                    enough = progress(had, end, further, segment)?;
                     end
                 }
             };

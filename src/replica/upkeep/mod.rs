@@ -1,28 +1,32 @@
-//! What is done for partitions beside requests: roll, upload, retain, checkpoint.
+//! What is done for partitions beside requests: roll, upload, retain, checkpoint, make room.
 //!
 //! Each duty is a loop of its own with its own interval; none runs on a network thread, and a
 //! partition that fails is tried again later without holding up the others.
 
+mod failing;
 mod leave;
+mod outlook;
 mod retain;
+mod room;
+mod room_plan;
 mod upload;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
-use icecore_tiering::{
-    Backoff, CollectOptions, DeleteError, Dice, OffloadError, Scope, StoreState,
-};
-use parking_lot::Mutex;
+use icecore_tiering::{CollectOptions, DeleteError, OffloadError, Scope, StoreState};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Partition, Replicas};
 use crate::model::TopicPartition;
+
+use failing::Failing;
+pub use failing::FailingUploads;
+pub use outlook::{Amount, Outlook};
 
 /// How often each duty is done.
 #[derive(Clone, Copy, Debug)]
@@ -47,39 +51,21 @@ pub struct UpkeepIntervals {
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// How long a partition that failed is left alone.
-const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
-
 /// The duties of a broker.
 pub struct Upkeep {
     replicas: Arc<Replicas>,
     intervals: UpkeepIntervals,
     /// Partitions whose last upload or remote deletion failed.
-    failing: Mutex<HashMap<TopicPartition, Failed>>,
-}
-
-/// What failed at a partition, how often in a row, and when to try again.
-struct Failed {
-    failures: u32,
-    until: Instant,
-    error: String,
-}
-
-/// Partitions whose last upload or remote deletion failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failing {
-    /// How many.
-    pub partitions: usize,
-    /// One of them.
-    pub example: TopicPartition,
-    /// What is wrong with it.
-    pub error: String,
+    tiering: Failing,
+    /// Partitions that made no room when they should have.
+    freeing: Failing,
 }
 
 impl Upkeep {
     /// The upkeep of these partitions.
     pub fn new(replicas: Arc<Replicas>, intervals: UpkeepIntervals) -> Arc<Self> {
-        Arc::new(Self { replicas, intervals, failing: Mutex::new(HashMap::new()) })
+        let (tiering, freeing) = (Failing::default(), Failing::default());
+        Arc::new(Self { replicas, intervals, tiering, freeing })
     }
 
     /// Starts all duties; they end soon after `stop`. Those that move bytes to and from the store run
@@ -88,21 +74,20 @@ impl Upkeep {
         let (every, here) = (self.intervals, Handle::current());
         let duties = Duties { upkeep: self, tasks, stop };
         duties.repeat(&here, every.retention, Self::retain);
+        duties.repeat(&here, room::LOOK_EVERY, Self::watch_disk);
         duties.repeat(&here, every.checkpoint, Self::checkpoint);
         duties.repeat(&here, every.producers, Self::expire_producers);
-        if self.replicas.tiering().is_some() {
+        // In another broker's store there is nothing to do.
+        if self.replicas.tiering().is_some_and(|tiering| !tiering.is_read_only()) {
             duties.repeat(store, every.tiering, Self::tier);
             duties.repeat(store, every.garbage, Self::collect_garbage);
         }
     }
 
-    /// Partitions that fail now; `None` when none does.
+    /// Partitions whose last upload or remote deletion failed; `None` when none did.
     #[must_use]
-    pub fn failing(&self) -> Option<Failing> {
-        let failing = self.failing.lock();
-        let (example, failed) = failing.iter().min_by(|(a, _), (b, _)| a.cmp(b))?;
-        let (example, error) = (example.clone(), failed.error.clone());
-        Some(Failing { partitions: failing.len(), example, error })
+    pub fn failing(&self) -> Option<FailingUploads> {
+        self.tiering.told()
     }
 
     async fn for_each<F: Future<Output = ()>>(&self, work: impl Fn(Arc<Partition>) -> F) {
@@ -114,6 +99,10 @@ impl Upkeep {
         self.for_each(|partition| retain::partition(&self.replicas, partition)).await;
     }
 
+    async fn watch_disk(self: Arc<Self>) {
+        room::look(&self).await;
+    }
+
     async fn tier(self: Arc<Self>) {
         if self.replicas.tiering().is_some_and(|tiering| rests(&tiering.store_state())) {
             return;
@@ -121,38 +110,25 @@ impl Upkeep {
         // A topic that was deleted fails no more.
         let is_hosted =
             |name: &TopicPartition| self.replicas.partition(&name.topic, name.partition).is_some();
-        self.failing.lock().retain(|name, _| is_hosted(name));
+        self.tiering.keep(is_hosted);
         self.for_each(|partition| async {
-            if self.is_waiting(partition.name()) {
+            if self.tiering.is_waiting(partition.name()) {
                 return;
             }
             let name = partition.name().clone();
             match upload::partition(&self.replicas, partition).await {
-                Ok(()) => drop(self.failing.lock().remove(&name)),
+                Ok(()) => self.tiering.succeeded(&name),
                 // It is no failure of this partition, and the crate told of it once.
                 Err(error) if is_left_alone(&*error) => {
                     tracing::debug!(partition = %name, %error, "tiering waits for the store");
                 }
                 Err(error) => {
-                    let failures = self.note_failure(&name, error.to_string());
+                    let failures = self.tiering.failed(&name, &error);
                     tracing::warn!(partition = %name, %error, failures, "tiering failed and is tried again");
                 }
             }
         })
         .await;
-    }
-
-    fn is_waiting(&self, name: &TopicPartition) -> bool {
-        self.failing.lock().get(name).is_some_and(|failed| Instant::now() < failed.until)
-    }
-
-    /// Notes a failure, and tells how many in a row it makes.
-    fn note_failure(&self, name: &TopicPartition, error: String) -> u32 {
-        let mut failing = self.failing.lock();
-        let failures = failing.get(name).map_or(0, |failed| failed.failures) + 1;
-        let until = Instant::now() + BACKOFF.spread(failures, Dice::roll());
-        failing.insert(name.clone(), Failed { failures, until, error });
-        failures
     }
 
     async fn checkpoint(self: Arc<Self>) {

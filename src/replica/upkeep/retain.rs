@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use icecore_tiering::RemoteState;
 
-use super::Error;
+use super::{Amount, Error};
+use crate::config::TopicConfig;
 use crate::log::retention::{Candidate, Policy, expired};
 use crate::log::{Sealed, Tier};
 use crate::model::Offset;
@@ -21,7 +22,7 @@ pub(super) async fn partition(replicas: &Arc<Replicas>, partition: Arc<Partition
         tracing::error!(partition = %partition.name(), %error, "a segment was not rolled");
     }
     let done = match partition.log().is_tiered() {
-        true => free_local(&partition, now_ms).await,
+        true => free_local(replicas, &partition, now_ms).await,
         false => delete_old(replicas, &partition, now_ms).await,
     };
     if let Err(error) = done {
@@ -31,24 +32,51 @@ pub(super) async fn partition(replicas: &Arc<Replicas>, partition: Arc<Partition
 
 /// Rolls what is due by age, by the bound on the upload lag, or because all of it has expired.
 async fn roll(partition: &Arc<Partition>, now_ms: i64) -> Result<(), Error> {
-    let config = partition.config();
-    let lag = config.max_upload_lag().filter(|_| partition.log().is_tiered());
-    let lag_ms = lag.map(|lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
-    let retention_ms = config.retention_ms();
+    let (config, tiered) = (partition.config(), partition.log().is_tiered());
     let log = partition.log().local().clone();
     tokio::task::spawn_blocking(move || {
         let (_, active) = log.active_extent();
-        let expired = active.size > 0
-            && active.max_timestamp_ms >= 0
-            && retention_ms.is_some_and(|ms| now_ms.saturating_sub(active.max_timestamp_ms) > ms);
-        let lagging = lag_ms.is_some_and(|lag| active.size > 0 && log.active_for_ms(now_ms) >= lag);
-        if expired || lagging { log.force_roll() } else { log.roll_if_due(now_ms) }
+        let age = ActiveAge {
+            size: active.size,
+            max_timestamp_ms: active.max_timestamp_ms,
+            open_ms: log.active_for_ms(now_ms),
+        };
+        match age.ends_early(&config, tiered, now_ms) {
+            true => log.force_roll(),
+            false => log.roll_if_due(now_ms),
+        }
     })
     .await??;
     Ok(())
 }
 
-fn candidates(sealed: &[Arc<Sealed>]) -> Vec<Candidate> {
+/// What decides whether the active segment is rolled before it is full or `segment.ms` old.
+pub(super) struct ActiveAge {
+    pub(super) size: u64,
+    pub(super) max_timestamp_ms: i64,
+    /// How long it has held records.
+    pub(super) open_ms: i64,
+}
+
+impl ActiveAge {
+    /// Whether all of it has expired, or the bound on the upload lag is reached.
+    pub(super) fn ends_early(&self, config: &TopicConfig, tiered: bool, now_ms: i64) -> bool {
+        if self.size == 0 {
+            return false;
+        }
+        let age_ms = now_ms.saturating_sub(self.max_timestamp_ms);
+        let expired =
+            self.max_timestamp_ms >= 0 && config.retention_ms().is_some_and(|ms| age_ms > ms);
+        let lag = config.max_upload_lag().filter(|_| tiered);
+        expired
+            || lag.is_some_and(|lag| {
+                u128::from(self.open_ms.max(0).unsigned_abs()) >= lag.as_millis()
+            })
+    }
+}
+
+/// What retention knows of segments.
+pub(super) fn candidates(sealed: &[Arc<Sealed>]) -> Vec<Candidate> {
     let candidate = |sealed: &Arc<Sealed>| Candidate {
         end: sealed.end(),
         size: sealed.size(),
@@ -94,24 +122,52 @@ async fn delete_old(
 
 /// Frees the disk of what the remote tier holds, and of what is deleted in both. Nothing goes while
 /// the remote tier is being cleared.
-async fn free_local(partition: &Arc<Partition>, now_ms: i64) -> Result<(), Error> {
+async fn free_local(
+    replicas: &Arc<Replicas>,
+    partition: &Arc<Partition>,
+    now_ms: i64,
+) -> Result<(), Error> {
     let Ok(_held) = partition.local_copies().try_lock() else { return Ok(()) };
     let (config, tier) = (partition.config(), partition.log().tier());
-    let Some(tier) = tier.filter(|_| config.remote_storage_enable()) else { return Ok(()) };
+    let leaves = !config.remote_storage_enable() && config.remote_delete_on_disable();
+    let Some(tier) = tier.filter(|_| !leaves) else { return Ok(()) };
+    if !uploads(&config) && tier.tiering.bounds(&tier.key).await?.segments == 0 {
+        // The remote tier is empty and stays so: what is here is all, and expires here.
+        let policy = Policy { ms: config.retention_ms(), bytes: config.retention_bytes() };
+        if let Some(until) = due(partition, policy, now_ms) {
+            replicas.move_log_start(partition, until).await?;
+        }
+    }
     let policy = Policy { ms: config.local_retention_ms(), bytes: config.local_retention_bytes() };
     let Some(until) = due(partition, policy, now_ms) else { return Ok(()) };
     let log_start = partition.log().log_start();
     let safe = partition.log().remote_end().unwrap_or_default().max(log_start);
+    free_until(partition, &tier, until.min(safe)).await.map(drop)
+}
+
+/// Whether sealed segments go to the remote tier.
+pub(super) fn uploads(config: &TopicConfig) -> bool {
+    config.remote_storage_enable() && !config.remote_copy_disable()
+}
+
+/// Frees the disk of the segments that end at or before `until`: each only once it is durable that the
+/// remote tier answers for it. `local_copies` is held by the caller.
+pub(super) async fn free_until(
+    partition: &Arc<Partition>,
+    tier: &Tier,
+    until: Offset,
+) -> Result<Amount, Error> {
+    let log_start = partition.log().log_start();
     let sealed = partition.log().local().sealed();
-    let going = || sealed.iter().filter(|segment| segment.end() <= until.min(safe));
-    for segment in going() {
-        note_gone(&tier, segment, log_start).await?;
+    let going: Vec<_> = sealed.iter().take_while(|segment| segment.end() <= until).collect();
+    for segment in &going {
+        note_gone(tier, segment, log_start).await?;
     }
-    if let Some(last) = going().next_back() {
+    if let Some(last) = going.last() {
         let (until, bytes) = (last.end(), remove(partition, last.end()).await?);
         tracing::debug!(partition = %partition.name(), bytes, %until, "local segments removed");
     }
-    Ok(())
+    Ok(Amount::of(going.iter().map(|segment| segment.size())))
 }
 
 /// Makes it durable that the local copy may go.

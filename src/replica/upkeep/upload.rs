@@ -1,5 +1,5 @@
 //! What a partition owes the store: rolled segments go up in order, and what retention ends goes;
-//! all of it once the topic tiers no more.
+//! all of it once the topic tiers no more, and only with permission.
 //!
 //! Only what lies below the high watermark and the last stable offset is uploaded, and only after
 //! it was synced: the remote tier never holds what a crash could take back here.
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use icecore_tiering::{Parts, Retention, Segment};
 use tracing::Instrument as _;
 
-use super::{Error, leave};
+use super::{Error, leave, retain};
 use crate::log::{FileKind, Log, Sealed, Tier, empty_producer_snapshot, leader_epochs_text};
 use crate::model::Offset;
 use crate::replica::{Isolation, Partition, Replicas};
@@ -25,11 +25,15 @@ pub(super) async fn partition(
 ) -> Result<(), Error> {
     let tier = match (partition.log().tier(), partition.config().remote_storage_enable()) {
         (Some(tier), true) => tier,
-        (Some(tier), false) => return leave::partition(replicas, &partition, &tier).await,
+        (Some(tier), false) if partition.config().remote_delete_on_disable() => {
+            return leave::partition(replicas, &partition, &tier).await;
+        }
+        // A default or a policy was changed while the broker was down: what is uploaded stays readable.
+        (Some(tier), false) => return expire(replicas, &partition, &tier).await,
         (None, true) => return Ok(replicas.give_tier(&partition).await?),
         (None, false) => return Ok(()),
     };
-    if !partition.config().remote_copy_disable() {
+    if retain::uploads(&partition.config()) {
         upload_all(&partition, &tier, replicas.env().clock.now_ms()).await?;
     }
     expire(replicas, &partition, &tier).await
@@ -157,7 +161,7 @@ async fn expire(
 }
 
 /// Bytes that only this disk holds.
-fn local_only_bytes(log: &Log, remote_end: Offset) -> u64 {
+pub(super) fn local_only_bytes(log: &Log, remote_end: Offset) -> u64 {
     let sealed = log.sealed();
     let waiting = sealed.iter().filter(|sealed| sealed.end() > remote_end);
     waiting.map(|sealed| sealed.size()).sum::<u64>() + log.active_extent().1.size

@@ -58,6 +58,7 @@ pub(crate) struct Broker {
     http_port: u16,
     store: Option<(String, Vec<(&'static str, String)>)>,
     settings: Vec<(String, String)>,
+    read_only: bool,
     pub(crate) data: PathBuf,
     log: PathBuf,
 }
@@ -69,14 +70,34 @@ impl Broker {
         store: Option<&dyn Remote>,
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::launch(place, "broker", store, false, settings)
+    }
+
+    /// Starts a read-only server of a store, with a folder of its own.
+    pub(crate) fn start_reading(
+        place: &Place,
+        store: &dyn Remote,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        Self::launch(place, "reader", Some(store), true, settings)
+    }
+
+    fn launch(
+        place: &Place,
+        name: &str,
+        store: Option<&dyn Remote>,
+        read_only: bool,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut broker = Self {
             process: None,
             port: free_port(),
             http_port: free_port(),
             store: store.map(|store| (store.url(), store.variables())),
             settings: Vec::new(),
-            data: place.join("data"),
-            log: place.join("broker.log"),
+            read_only,
+            data: place.join(format!("{name}-data")),
+            log: place.join(format!("{name}.log")),
         };
         for (name, value) in settings {
             broker.set(name, value);
@@ -100,6 +121,7 @@ impl Broker {
         assert!(self.process.is_none(), "it runs");
         let mut command = self.command(&["serve"]);
         command.args(["--listen", &self.address(), "--http", &self.http_address()]);
+        command.args(self.read_only.then_some("--read-only"));
         for (name, value) in &self.settings {
             command.arg("--set").arg(format!("{name}={value}"));
         }

@@ -88,6 +88,11 @@ impl Topic {
         topic
     }
 
+    /// The same at another server.
+    pub(crate) fn at(&self, server: &Broker) -> Self {
+        Self { broker: server.address(), ..self.clone() }
+    }
+
     /// Starts a producer; its ledger is the file `<name>.ledger`.
     pub(crate) fn start_writing(
         &self,

@@ -45,6 +45,7 @@ mod slots;
 mod worker;
 mod writeback;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,9 @@ pub(crate) const CHUNK_BYTES: u64 = 256 << 10;
 
 /// How long a download waits for a slot that nobody holds.
 const SLOT_WAIT: Duration = Duration::from_secs(1);
+
+/// Slots that are looked through under one lock, which takes some 10 microseconds.
+const SLOTS_AT_ONCE: u32 = 4096;
 
 /// One chunk of one log object: chunk `n` holds bytes `n * CHUNK_BYTES..` of it. The last one of an
 /// object may be shorter than [`CHUNK_BYTES`].
@@ -136,6 +140,16 @@ impl Cache {
     /// Whether a chunk is here. It counts as no use.
     pub(crate) fn has(&self, key: &ChunkKey) -> bool {
         self.shared.slots.lock().has(key)
+    }
+
+    /// The segments of which there is a chunk. Takes milliseconds for a large cache, in short steps.
+    pub(crate) fn segments(&self) -> HashSet<SegmentId> {
+        let (mut segments, slots) = (HashSet::new(), self.slots());
+        for first in (0..slots).step_by(SLOTS_AT_ONCE as usize) {
+            let here = first..first.saturating_add(SLOTS_AT_ONCE).min(slots);
+            segments.extend(self.shared.slots.lock().segments_in(here));
+        }
+        segments
     }
 
     /// The bytes of all chunks that can be found.

@@ -7,6 +7,7 @@
 //! out again.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Range;
 
 use hashbrown::HashTable;
 
@@ -64,6 +65,12 @@ impl Slots {
 
     pub(super) fn has(&self, key: &ChunkKey) -> bool {
         self.find(key).is_some()
+    }
+
+    /// The segments of the chunks that lie in some slots.
+    pub(super) fn segments_in(&self, slots: Range<u32>) -> impl Iterator<Item = SegmentId> {
+        let key = |slot: u32| &self.kept[slot as usize].key;
+        slots.filter(move |slot| self.holds(*slot, key(*slot))).map(move |slot| key(slot).segment)
     }
 
     /// The length of all chunks that can be found.
@@ -138,7 +145,7 @@ impl Slots {
     }
 
     /// The chunks of these slots are not found any more. Gives how many there were.
-    pub(super) fn forget_all(&mut self, slots: std::ops::Range<u32>) -> usize {
+    pub(super) fn forget_all(&mut self, slots: Range<u32>) -> usize {
         let mut forgotten = 0;
         for slot in slots.start..slots.end.min(self.count()) {
             if self.holds(slot, &self.kept[slot as usize].key) {

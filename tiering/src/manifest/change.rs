@@ -135,6 +135,21 @@ pub(super) fn replace_live(
     Ok(())
 }
 
+/// Adds rows of segments that another process uploaded.
+pub(super) fn add_live(
+    connection: &Connection,
+    partition: &PartitionKey,
+    found: &[Segment],
+    now_ms: i64,
+) -> Result<(), ManifestError> {
+    for segment in found {
+        check_segment(segment)?;
+        invariants::no_live_overlap(connection, segment)?;
+        row::write_all(connection, partition, std::iter::once(segment), now_ms)?;
+    }
+    Ok(())
+}
+
 /// Rows of a partition that has none: nothing can be in their way but they themselves, so they are
 /// checked against each other, not by a query each.
 fn insert_fresh(

@@ -18,7 +18,11 @@ pub enum ManifestError {
         source: rusqlite::Error,
     },
     /// The schema cannot be brought up to date; also when the file was written by a newer version.
-    #[error("cannot migrate the manifest {} (written by a newer version?): {source}", path.display())]
+    #[error(
+        "the manifest {} does not fit this version: {source}. If a later version of icecore wrote \
+         it, start that version; or move the file away, and it is made anew from the store",
+        path.display()
+    )]
     Migrate {
         /// The file.
         path: PathBuf,

@@ -119,6 +119,18 @@ impl Manifest {
         done
     }
 
+    /// Adds the rows of segments that another process uploaded, all or none.
+    pub(crate) async fn add_live(
+        &self,
+        partition: &PartitionKey,
+        found: Vec<Segment>,
+    ) -> Result<(), ManifestError> {
+        let (key, now) = (partition.clone(), self.clock.now_ms());
+        let added = self.writer.call(move |conn| change::add_live(conn, &key, &found, now)).await;
+        self.cache.forget(partition.id());
+        added
+    }
+
     /// Removes every row of a partition that holds nothing remote, and marks the others.
     pub(crate) async fn drop_partition(
         &self,

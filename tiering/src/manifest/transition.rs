@@ -9,7 +9,8 @@
 //!        +------------------- deleted -----------------------------+                            |
 //!                                                                          deleted: no row <----+
 //! ```
-//! Nothing else is legal. In particular no row is `gone` without having been `live`.
+//! Where another process owns the store, a row begins as (gone, live), and is withdrawn when the owner
+//! ends the segment. Nothing else is legal. In particular no row is `gone` without having been `live`.
 
 use std::fmt;
 
@@ -37,6 +38,8 @@ pub(crate) enum Change {
     DropPartition,
     /// The objects of a live segment were found missing while the local copy is still there.
     ObjectsMissing,
+    /// The store's owner, which is another process, ended the segment: there is nothing to delete.
+    Withdrawn,
 }
 
 /// What becomes of the row.
@@ -91,6 +94,7 @@ pub(super) fn next(row: &Segment, change: &Change) -> Result<Next, IllegalChange
         (Gone, Deleting, Change::Deleted) => Ok(Next::Removed),
         (_, Live | Uploading | Deleting, Change::DropPartition) => to(Gone, Deleting),
         (Present, Live, Change::ObjectsMissing) => to(Present, None),
+        (Gone, Live, Change::Withdrawn) => Ok(Next::Removed),
         (local, remote, change) => Err(IllegalChange { local, remote, change: change.clone() }),
     }
 }
@@ -108,7 +112,7 @@ mod tests {
         Segment { local, remote, ..sealed }
     }
 
-    const CHANGES: [Change; 9] = [
+    const CHANGES: [Change; 10] = [
         Change::BeginUpload { attempt: SegmentId::from_bytes([7; 16]), log_crc: 1 },
         Change::AbandonUpload,
         Change::GoLive,
@@ -118,6 +122,7 @@ mod tests {
         Change::Deleted,
         Change::DropPartition,
         Change::ObjectsMissing,
+        Change::Withdrawn,
     ];
 
     #[test]

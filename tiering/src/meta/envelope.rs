@@ -39,6 +39,13 @@ pub enum EnvelopeError {
     OtherObject,
 }
 
+impl EnvelopeError {
+    /// Whether a later version wrote the object.
+    pub(super) fn is_later(self) -> bool {
+        matches!(self, Self::Version(version) if version > VERSION)
+    }
+}
+
 /// What an object holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Envelope {

@@ -99,6 +99,18 @@ pub enum MetaError {
         /// What is wrong.
         reason: EnvelopeError,
     },
+    /// A later version wrote it. It is not passed over for an older one, as a damaged one is: what
+    /// happened since would be lost.
+    #[error(
+        "{object}: {reason}: a later version of icecore wrote it, start that version (or remove the \
+         object, and the one before it counts)"
+    )]
+    Later {
+        /// Its name.
+        object: String,
+        /// Which format it has.
+        reason: EnvelopeError,
+    },
     /// More than a snapshot may have.
     #[error("a snapshot of {kind} has {bytes} bytes, at most {max} are kept in one object")]
     TooLarge {
@@ -179,17 +191,29 @@ impl Tiering {
     /// The newest snapshot of a kind that reads right.
     ///
     /// # Errors
-    /// [`MetaError::Vouch`] and [`MetaError::Store`]: nothing is known then. That there is none is
+    /// [`MetaError::Vouch`], [`MetaError::Store`], [`MetaError::Later`]: nothing is known then. That there is none is
     /// said only of a store whose marker was read before and after it was listed.
     pub async fn newest_meta(&self, kind: MetaKind) -> Result<MetaFound, MetaError> {
+        self.meta_after(kind, 0).await
+    }
+
+    /// The same among those that are newer than `known`: for one who has read that one.
+    ///
+    /// # Errors
+    /// As [`Tiering::newest_meta`].
+    pub async fn meta_after(&self, kind: MetaKind, known: u64) -> Result<MetaFound, MetaError> {
         self.vouch().await?;
         let objects = self.numbered(kind);
         let mut found = MetaFound::default();
-        for number in objects.list().await?.into_iter().rev() {
+        let newer = objects.list().await?.into_iter().rev().take_while(|number| *number > known);
+        for number in newer {
             match objects.read(number).await {
                 Ok(snapshot) => {
                     found.newest = Some(snapshot);
                     return Ok(found);
+                }
+                Err(MetaError::Damaged { object, reason }) if reason.is_later() => {
+                    return Err(MetaError::Later { object, reason });
                 }
                 Err(MetaError::Damaged { object, reason }) => {
                     tracing::warn!(%object, %reason, "a metadata snapshot is damaged: an older one counts");
@@ -206,7 +230,10 @@ impl Tiering {
                 Err(error) => return Err(error),
             }
         }
-        self.vouch().await?;
+        // That nothing is newer than what is known says nothing that would have to be proved.
+        if known == 0 {
+            self.vouch().await?;
+        }
         Ok(found)
     }
 }

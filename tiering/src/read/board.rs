@@ -62,6 +62,9 @@ impl<W> Board<W> {
         let start = wanted.range.start;
         let (stream, position) = self.streams.enter(now, source, start);
         let jumps = self.streams.get_mut(stream).is_some_and(|stream| !stream.is_sequential());
+        if let Some(stream) = self.streams.get_mut(stream).filter(|_| wanted.is_search) {
+            stream.searched();
+        }
         let from = if jumps { wanted.look_from.min(start) } else { start };
         let reach = wanted.range.end.min(from + RUN_BYTES_MIN);
         self.demand(now, source, stream, (from, wanted.enough, reach), cached);

@@ -4,6 +4,7 @@
 //! part the manifest does not know where an offset lies: its share of the offsets is counted, and
 //! the plan says that it is no longer exact.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::forecast::Forecast;
 use super::link::{Link, whole};
 use super::source::{chunk_after, chunk_at, chunk_start};
 use crate::cache::ChunkKey;
-use crate::ids::Offset;
+use crate::ids::{Offset, SegmentId};
 use crate::manifest::{ManifestError, RowRange};
 use crate::partition::PartitionKey;
 use crate::segment::{RemoteState, Segment};
@@ -52,6 +53,9 @@ struct Part {
 /// A plan in the making.
 struct Planning {
     plan: ReadPlan,
+    /// The segments of which the cache has something: of most of a long history it has nothing, and
+    /// its chunks need not be looked for.
+    cached: HashSet<SegmentId>,
     forecast: Forecast,
 }
 
@@ -69,8 +73,11 @@ impl Tiering {
         bytes_per_second: Option<u64>,
     ) -> Result<ReadPlan, ManifestError> {
         let reader = Arc::clone(&self.reader);
-        let mut planning =
-            Planning { plan: ReadPlan::default(), forecast: reader.forecast(bytes_per_second) };
+        let begin = {
+            let reader = Arc::clone(&reader);
+            move || reader.begin_plan(bytes_per_second)
+        };
+        let mut planning = off_thread(begin).await;
         let mut from = self.first_base(partition, offsets.start).await?;
         while from < offsets.end {
             let (to, remote, limit) = (offsets.end, Some(RemoteState::Live), PAGE_ROWS);
@@ -82,10 +89,7 @@ impl Tiering {
                 reader.add_page(&mut planning, rows, &offsets);
                 planning
             };
-            planning = match tokio::task::spawn_blocking(add).await {
-                Ok(planning) => planning,
-                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-            };
+            planning = off_thread(add).await;
         }
         Ok(ReadPlan { log_gets: planning.forecast.requests(), ..planning.plan })
     }
@@ -101,7 +105,24 @@ impl Tiering {
     }
 }
 
+/// Work that is too long for a network thread.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
 impl Reader {
+    fn begin_plan(&self, bytes_per_second: Option<u64>) -> Planning {
+        let cached = self.engine.as_ref().map(|engine| engine.cache.segments());
+        Planning {
+            plan: ReadPlan::default(),
+            cached: cached.unwrap_or_default(),
+            forecast: self.forecast(bytes_per_second),
+        }
+    }
+
     fn forecast(&self, bytes_per_second: Option<u64>) -> Forecast {
         let (link, bound) = match &self.engine {
             Some(engine) => engine.prospect(),
@@ -123,13 +144,15 @@ impl Reader {
     }
 
     fn add(&self, planning: &mut Planning, part: &Part) {
-        let Planning { plan, forecast } = planning;
+        let Planning { plan, cached, forecast } = planning;
+        let id = part.segment.segment_id;
+        let is_cached = cached.contains(&id);
         plan.segments += 1;
         plan.bytes += part.bytes.end - part.bytes.start;
-        plan.index_gets += u64::from(!self.sources.has_index(part.segment.segment_id));
+        plan.index_gets += u64::from(!self.sources.has_index(id, is_cached));
         // A folder store is read in place.
         let Some(engine) = &self.engine else { return };
-        let missing = part.missing(|key| engine.cache.has(key));
+        let missing = part.missing(|key| is_cached && engine.cache.has(key));
         let (mut fetched, mut wanted) = (0, 0);
         for Range { start, end } in &missing {
             fetched += end - start;

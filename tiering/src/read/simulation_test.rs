@@ -136,7 +136,8 @@ impl World {
         let source = self.source(reader.partition, reader.segment);
         let (start, size) = (reader.position, source.size());
         let end = size.min(start + READ_BYTES);
-        let wanted = Wanted { range: start..end, enough: start + 1, look_from: start };
+        let wanted =
+            Wanted { range: start..end, enough: start + 1, look_from: start, is_search: false };
         let (reading, waited) = reader.reading.unwrap_or_else(|| {
             let cached = |key: &ChunkKey| self.cached.contains(key);
             (self.board.begin(self.now, &source, &wanted, cached), false)
@@ -326,6 +327,7 @@ fn a_single_look_costs_one_small_request() {
             range: start..start + 2 * MIB,
             enough: start + 20_000,
             look_from: start - 4096,
+            is_search: false,
         };
         let cached = |key: &ChunkKey| world.cached.contains(key);
         let reading = world.board.begin(world.now, &source, &wanted, cached);
@@ -336,6 +338,23 @@ fn a_single_look_costs_one_small_request() {
     }
     assert_eq!(world.gets, 100);
     assert!(world.fetched <= 100 * (MIB + 2 * CHUNK_BYTES), "{}", world.fetched);
+}
+
+#[test]
+fn who_searches_a_place_and_reads_on_from_it_costs_one_request() {
+    let mut world = World::new(64 * MIB, Vec::new());
+    let start = 17 * MIB;
+    for (range, is_search) in [(start..start + MIB, true), (start + 5000..start + 60_000, false)] {
+        let source = world.source(0, 0);
+        let wanted = Wanted { enough: range.end, look_from: range.start, is_search, range };
+        let cached = |key: &ChunkKey| world.cached.contains(key);
+        let reading = world.board.begin(world.now, &source, &wanted, cached);
+        world.run_for(Duration::from_millis(200));
+        let link = world.link.estimate();
+        world.board.end(world.now, reading, wanted.range.end - wanted.range.start, true, &link);
+        world.run_for(Duration::from_millis(200));
+    }
+    assert_eq!(world.gets, 1);
 }
 
 #[test]

@@ -35,13 +35,16 @@ pub struct Wanted {
     /// A reader that jumps may have to look from here on, at or before the range's start: what it
     /// downloads begins here, so that the look costs no further request.
     pub look_from: u64,
+    /// The read looks for a place. Where its reader begins is known afterwards: to read on within
+    /// what was searched is no sign of a reader in sequence.
+    pub is_search: bool,
 }
 
 /// All of a range, as far as the cache can hold it for one reader.
 impl From<Range<u64>> for Wanted {
     fn from(range: Range<u64>) -> Self {
         let (enough, look_from) = (range.end, range.start);
-        Self { range, enough, look_from }
+        Self { range, enough, look_from, is_search: false }
     }
 }
 

@@ -26,8 +26,10 @@ use crate::store::{Store, StoreError, WrongBytes};
 
 /// A larger `.index` object is refused: a segment's indexes have a bound of their own.
 const INDEX_BYTES_MAX: u64 = 256 << 20;
-/// Index objects that are fetched, or on their way to the disk, at a time: each is in memory whole.
-const INDEXES_AT_ONCE: usize = 8;
+/// Index objects that are asked for at a time.
+const REQUESTS_MAX: usize = 64;
+/// Memory of the index objects that are fetched, or on their way to the disk: each is held whole.
+const ROOM_KIB: u32 = 16 << 10;
 /// So many segments are looked up at a time.
 const NEXT_MAX: usize = 8;
 
@@ -41,6 +43,7 @@ pub(super) struct Sources {
     shelf: Option<Shelf>,
     flights: Flights<SegmentId, Arc<IndexBundle>>,
     turns: Arc<Semaphore>,
+    room: Arc<Semaphore>,
 }
 
 impl Sources {
@@ -59,7 +62,8 @@ impl Sources {
             indexes: Arc::new(Recent::new(config.index_cache_bytes)),
             shelf,
             flights: Flights::new(config.downloads_on.clone()),
-            turns: Arc::new(Semaphore::new(INDEXES_AT_ONCE)),
+            turns: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            room: Arc::new(Semaphore::new(ROOM_KIB as usize)),
         }
     }
 
@@ -79,13 +83,14 @@ impl Sources {
                 store: Arc::clone(&self.store),
                 shelf: self.shelf.clone(),
                 pace: Arc::clone(&self.pace),
+                turns: Arc::clone(&self.turns),
+                room: Arc::clone(&self.room),
                 name: self.layout.object(segment, ObjectPart::Index),
                 segment: segment.clone(),
             };
-            let (indexes, turns) = (Arc::clone(&self.indexes), Arc::clone(&self.turns));
+            let indexes = Arc::clone(&self.indexes);
             async move {
-                let turn = turns.acquire_owned().await.map_err(|_| ReadError::Stopped)?;
-                let bundle = Arc::new(fetch.run(turn).await?);
+                let bundle = Arc::new(fetch.run().await?);
                 indexes.put(id, Arc::clone(&bundle), bundle.weight());
                 Ok(bundle)
             }
@@ -93,9 +98,11 @@ impl Sources {
         self.flights.join(&id, || self.indexes.get(&id), fetch).land().await
     }
 
-    /// Whether the index of a segment is here, in memory or on the disk. It counts as no use.
-    pub(super) fn has_index(&self, segment: SegmentId) -> bool {
-        self.indexes.has(&segment) || self.shelf.as_ref().is_some_and(|shelf| shelf.has(segment))
+    /// Whether the index of a segment is here: in memory, or, where the disk may have it, there. It
+    /// counts as no use.
+    pub(super) fn has_index(&self, segment: SegmentId, disk_may: bool) -> bool {
+        let on_disk = || self.shelf.as_ref().is_some_and(|shelf| shelf.has(segment));
+        self.indexes.has(&segment) || (disk_may && on_disk())
     }
 
     /// The log object of a live segment.
@@ -149,13 +156,14 @@ struct Fetch {
     store: Arc<Store>,
     shelf: Option<Shelf>,
     pace: Arc<dyn Pace>,
+    turns: Arc<Semaphore>,
+    room: Arc<Semaphore>,
     name: Path,
     segment: Segment,
 }
 
 impl Fetch {
-    /// Keeps its turn until the index is on the disk, or is known not to come there.
-    async fn run(self, turn: OwnedSemaphorePermit) -> Result<IndexBundle, ReadError> {
+    async fn run(self) -> Result<IndexBundle, ReadError> {
         if let Some(found) = self.on_shelf().await {
             self.store.counters().cache_hits.bump();
             return Ok(found);
@@ -169,12 +177,12 @@ impl Fetch {
                     tracing::warn!(object = %self.name, %error, "fetching again");
                 }
                 Err(error) => return Err(ReadError::from_store(error)),
-                Ok((bundle, bytes)) => {
+                Ok((bundle, fetched)) => {
                     if let Some(shelf) = self.shelf {
                         let segment = self.segment.segment_id;
                         tokio::spawn(async move {
-                            shelf.keep(segment, bytes).await;
-                            drop(turn);
+                            shelf.keep(segment, fetched.bytes).await;
+                            drop(fetched.room);
                         });
                     }
                     return Ok(bundle);
@@ -190,18 +198,35 @@ impl Fetch {
     }
 
     /// An index, decoded and as it came.
-    async fn download(&self) -> Result<(IndexBundle, Bytes), StoreError> {
+    async fn download(&self) -> Result<(IndexBundle, Fetched), StoreError> {
+        let _turn = self.turns.acquire().await;
         self.store.counters().index_gets.bump();
-        let bytes = self.store.get_whole(&self.name, INDEX_BYTES_MAX).await?;
+        let make_room = |len| self.make_room(len);
+        let fetched = self.store.get_whole_into(&self.name, INDEX_BYTES_MAX, make_room).await;
+        let (bytes, room) = fetched?;
         self.store.counters().replay_bytes.add(bytes.len() as u64);
-        // Its length was not known before: it counts afterwards.
-        self.pace.admit(bytes.len() as u64).await;
         let wrong = match IndexBundle::decode(bytes.clone()) {
-            Ok(bundle) if describes(&bundle.header, &self.segment) => return Ok((bundle, bytes)),
+            Ok(bundle) if describes(&bundle.header, &self.segment) => {
+                return Ok((bundle, Fetched { bytes, room }));
+            }
             Ok(_) => WrongBytes::OtherSegment,
             Err(error) => WrongBytes::Bundle(error),
         };
         self.store.counters().wrong_bytes.bump();
         Err(StoreError::wrong_bytes(&self.name, wrong))
     }
+
+    /// Waits until an object of so many bytes may come. None would be no more than a bound less:
+    /// nobody closes the semaphore.
+    async fn make_room(&self, len: u64) -> Option<OwnedSemaphorePermit> {
+        self.pace.admit(len).await;
+        let kib = u32::try_from(len / 1024 + 1).unwrap_or(u32::MAX).min(ROOM_KIB);
+        Arc::clone(&self.room).acquire_many_owned(kib).await.ok()
+    }
+}
+
+/// An index as it came, and its place in memory.
+struct Fetched {
+    bytes: Bytes,
+    room: Option<OwnedSemaphorePermit>,
 }

@@ -62,6 +62,8 @@ pub(super) struct Stream {
     window: Window,
     /// Whether a read has gone on where one ended: before that it may be a single look.
     sequential: bool,
+    /// Whether the last read looked for a place: the next one begins there.
+    searched: bool,
     read_at: Duration,
     /// When a request was last made for it.
     asked_at: Option<Duration>,
@@ -103,6 +105,7 @@ impl Stream {
             ahead: chunk_start(chunk_at(start)),
             window: Window::new(now, start),
             sequential: false,
+            searched: false,
             read_at: now,
             asked_at: None,
             in_flight: 0,
@@ -138,7 +141,8 @@ impl Stream {
 
     /// A read begins at `position`.
     pub(super) fn begin(&mut self, now: Duration, position: u64) {
-        self.sequential |= position > self.last.start;
+        let after_search = std::mem::take(&mut self.searched);
+        self.sequential |= position > self.last.start && !after_search;
         self.last.start = position;
         self.last.end = self.last.end.max(position);
         self.read_at = now;
@@ -146,6 +150,11 @@ impl Stream {
             self.lanes.pop_front();
         }
         self.ahead = self.ahead.max(self.floor(position));
+    }
+
+    /// The read that has begun looks for a place.
+    pub(super) fn searched(&mut self) {
+        self.searched = true;
     }
 
     /// The read that began at `position` was given `len` bytes.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ReadError;
+use super::{ReadError, Wanted};
 use crate::segment::Segment;
 use crate::tiering::Tiering;
 
@@ -33,8 +33,14 @@ impl Tiering {
         }
         while position < segment.size && Instant::now() < until {
             let end = (position + STEP_BYTES).min(segment.size);
-            let slices = self.read(segment, position..end).await?;
-            // A small cache gives less than was asked for.
+            // What is there is enough: who asked wants an answer in time also from a slow store.
+            let wanted = Wanted {
+                range: position..end,
+                enough: position + 1,
+                look_from: position,
+                is_search: false,
+            };
+            let slices = self.read(segment, wanted).await?;
             position += slices.iter().map(|slice| slice.len).sum::<u64>();
         }
         Ok(position)

@@ -43,8 +43,12 @@ impl Store {
         self.bucket.as_deref()
     }
 
-    /// Reaches the bucket, then writes, reads and deletes a probe object.
+    /// Reaches the bucket, then writes, reads and deletes a probe object. A store that is only read
+    /// is only reached.
     pub(crate) async fn check(&self, probe: &Path) -> Result<StoreReport, CheckError> {
+        if self.is_read_only() {
+            return self.check_to_read().await;
+        }
         let multipart_rule = match &self.admin {
             Some(admin) => {
                 // A missing bucket and a missing key look the same later: asked once, here.
@@ -61,6 +65,14 @@ impl Store {
             put => put.map_err(CheckError::Probe)?,
         }
         self.read_probe(probe).await.map_err(CheckError::Probe)?;
+        Ok(StoreReport { kind: self.kind, multipart_rule })
+    }
+
+    async fn check_to_read(&self) -> Result<StoreReport, CheckError> {
+        if let Some(admin) = &self.admin {
+            admin.reach().await.map_err(CheckError::Bucket)?;
+        }
+        let multipart_rule = MultipartRule::Unknown("of no concern to a reader".into());
         Ok(StoreReport { kind: self.kind, multipart_rule })
     }
 

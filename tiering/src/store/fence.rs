@@ -1,4 +1,5 @@
-//! Lets changes of the store through as long as this process is its owner, and not a moment longer.
+//! Lets changes of the store through as long as this process is its owner, and not a moment longer. A
+//! store that is only read lets none through, not even the ones by which one becomes the owner.
 //!
 //! Invariant: a change begins only while the last renewal is younger than [`VALID_FOR`], by the
 //! clock that never jumps and by the time of day: a machine that slept notices by one of the two.
@@ -26,11 +27,18 @@ pub enum NotOwner {
         /// Who, in words.
         by: String,
     },
+    /// The store was opened to be read.
+    #[error("it was opened to be read only")]
+    ReadOnly,
 }
 
 /// See the module's words.
 #[derive(Default)]
-pub(crate) struct Fence(Mutex<State>);
+pub(crate) struct Fence {
+    /// Of a store that this process never changes, whatever becomes of the state.
+    read_only: bool,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 enum State {
@@ -48,9 +56,24 @@ enum State {
 }
 
 impl Fence {
+    /// The fence of a store that is changed, or is only read.
+    pub(super) fn new(read_only: bool) -> Self {
+        Self { read_only, ..Self::default() }
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Whether a change may begin by which a process becomes the owner.
+    pub(super) fn check_creation(&self) -> Result<(), NotOwner> {
+        if self.read_only { Err(NotOwner::ReadOnly) } else { Ok(()) }
+    }
+
     /// Whether a change may begin.
     pub(crate) fn check(&self) -> Result<(), NotOwner> {
-        match &*self.0.lock() {
+        self.check_creation()?;
+        match &*self.state.lock() {
             State::Open => Ok(()),
             State::Held { until, until_ms, clock }
                 if Instant::now() < *until && clock.now_ms() < *until_ms =>
@@ -65,7 +88,7 @@ impl Fence {
     /// A renewal that was sent at `sent`, with `sent_ms` on the clock, is in the store. One who was
     /// deposed stays so.
     pub(crate) fn renewed(&self, sent: Instant, sent_ms: i64, clock: &Arc<dyn Clock>) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if !matches!(*state, State::Deposed { .. }) {
             let valid_ms = i64::try_from(VALID_FOR.as_millis()).unwrap_or(i64::MAX);
             let (until, until_ms) = (sent + VALID_FOR, sent_ms.saturating_add(valid_ms));
@@ -75,7 +98,7 @@ impl Fence {
 
     /// Another broker has the store from now on.
     pub(crate) fn depose(&self, by: String) {
-        *self.0.lock() = State::Deposed { by };
+        *self.state.lock() = State::Deposed { by };
     }
 }
 
@@ -84,6 +107,15 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
+
+    #[test]
+    fn a_store_that_is_only_read_takes_no_change_from_anybody() {
+        let fence = Fence::new(true);
+        assert_eq!(fence.check(), Err(NotOwner::ReadOnly));
+        assert_eq!(fence.check_creation(), Err(NotOwner::ReadOnly), "nor an owner's record");
+        fence.renewed(Instant::now(), 0, &(Arc::new(Hand(AtomicI64::new(0))) as Arc<dyn Clock>));
+        assert_eq!(fence.check(), Err(NotOwner::ReadOnly), "also once it is the owner's");
+    }
 
     struct Hand(AtomicI64);
 

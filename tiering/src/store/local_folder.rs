@@ -15,9 +15,18 @@ use super::StoreOpenError;
 pub(super) fn open(folder: &Path) -> Result<LocalFileSystem, StoreOpenError> {
     let cannot = |source| StoreOpenError::Folder { folder: folder.display().to_string(), source };
     create_durably(folder).map_err(cannot)?;
-    let files = LocalFileSystem::new_with_prefix(folder);
-    let files = files.map_err(|error| cannot(io::Error::other(error)))?;
+    let files = open_existing(folder)?;
     Ok(files.with_fsync(true))
+}
+
+/// Opens a folder that is another's: none is made.
+pub(super) fn open_existing(folder: &Path) -> Result<LocalFileSystem, StoreOpenError> {
+    let cannot = |source| StoreOpenError::Folder { folder: folder.display().to_string(), source };
+    if !folder.is_dir() {
+        return Err(cannot(io::ErrorKind::NotFound.into()));
+    }
+    let files = LocalFileSystem::new_with_prefix(folder);
+    files.map_err(|error| cannot(io::Error::other(error)))
 }
 
 /// Creates missing folders and syncs the parent of each.

@@ -35,7 +35,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -102,6 +103,7 @@ impl Store {
         counters: Arc<Counters>,
     ) -> Self {
         let verify = settings.verify.unwrap_or(Verify::ReadBack);
+        let fence = Arc::new(Fence::new(settings.read_only));
         Self {
             inner,
             kind: StoreKind::Memory,
@@ -112,7 +114,7 @@ impl Store {
             folder: None,
             admin: None,
             counters,
-            fence: Arc::default(),
+            fence,
         }
     }
 
@@ -126,6 +128,12 @@ impl Store {
     #[must_use]
     pub fn url_prefix(&self) -> &str {
         &self.url_prefix
+    }
+
+    /// Whether it is another's: nothing in it is changed then.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.fence.is_read_only()
     }
 
     /// Whether it is asked at all, or left alone for a while.
@@ -163,9 +171,11 @@ impl Store {
 
     /// Refuses to begin a change of the store that this process does not own.
     fn check_fence(&self, object: &Path) -> Result<(), StoreError> {
-        self.fence
-            .check()
-            .map_err(|reason| StoreError::NotOwner { object: object.to_string(), reason })
+        self.let_through(object, self.fence.check())
+    }
+
+    fn let_through(&self, object: &Path, may: Result<(), NotOwner>) -> Result<(), StoreError> {
+        may.map_err(|reason| StoreError::NotOwner { object: object.to_string(), reason })
     }
 
     /// The file that holds an object, when the store is a folder.
@@ -203,10 +213,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::WrongBytes`] when it is larger, or its body shorter than the store says.
     pub async fn get_whole(&self, object: &Path, max: u64) -> Result<Bytes, StoreError> {
+        self.get_whole_into(object, max, |_| std::future::ready(())).await.map(|(bytes, ())| bytes)
+    }
+
+    /// The same; between the head of the answer and its body, which may be large, it is told how
+    /// many bytes will come, and waits for room for them.
+    pub(crate) async fn get_whole_into<R, F: Future<Output = R>>(
+        &self,
+        object: &Path,
+        max: u64,
+        make_room: impl FnOnce(u64) -> F,
+    ) -> Result<(Bytes, R), StoreError> {
         self.counters.gets.bump();
         let get = self.inner.get(object);
         let (found, mut attempt) = self.calls.open(StoreCall::Get, object, get).await?;
         let size = found.meta.size;
+        let room = make_room(size.min(max)).await;
         let body = async {
             let bytes = if size > max { Ok(Bytes::new()) } else { found.bytes().await };
             bytes.map_err(|error| StoreError::from_client(StoreCall::Get, object, &error))
@@ -214,7 +236,7 @@ impl Store {
         let bytes = attempt.step(size.min(max), body).await?;
         self.counters.fetched_bytes.add(bytes.len() as u64);
         self.check_length(object, size, &bytes)?;
-        Ok(bytes)
+        Ok((bytes, room))
     }
 
     /// The size and time of an object.
@@ -245,6 +267,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Exists`] when it is there; else what the store says.
     pub async fn create(&self, object: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        self.let_through(object, self.fence.check_creation())?;
         let length = bytes.len() as u64;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let put = self.inner.put_opts(object, PutPayload::from_bytes(bytes), options);
@@ -351,9 +374,31 @@ impl Store {
     pub async fn list(
         &self,
         prefix: &Path,
+        each: impl FnMut(ObjectMeta),
+    ) -> Result<(), StoreError> {
+        self.each_listed(prefix, self.inner.list(Some(prefix)), each).await
+    }
+
+    /// As [`Store::list`], of names that come after `after` in the order of bytes. Where the store can
+    /// begin its list there, no more is asked of it.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    pub async fn list_after(
+        &self,
+        prefix: &Path,
+        after: &Path,
+        each: impl FnMut(ObjectMeta),
+    ) -> Result<(), StoreError> {
+        self.each_listed(prefix, self.inner.list_with_offset(Some(prefix), after), each).await
+    }
+
+    async fn each_listed(
+        &self,
+        prefix: &Path,
+        mut found: BoxStream<'static, object_store::Result<ObjectMeta>>,
         mut each: impl FnMut(ObjectMeta),
     ) -> Result<(), StoreError> {
-        let mut found = self.inner.list(Some(prefix));
         // One call of many steps: a name that comes is no call of its own.
         let mut attempt = self.calls.begin(StoreCall::List, prefix)?;
         loop {
@@ -422,6 +467,7 @@ impl Store {
     /// Removes the empty folders under `prefix`, in stores that keep folders.
     pub(crate) async fn remove_empty_folders(&self, prefix: &Path) -> Result<(), StoreError> {
         let Some(folder) = self.local_file(prefix) else { return Ok(()) };
+        self.check_fence(prefix)?;
         blocking(prefix, move || {
             local_folder::remove_empty(&folder);
             Ok(())

@@ -55,7 +55,7 @@ pub enum StoreOpenError {
         /// Where they can be set.
         hint: String,
     },
-    /// The folder of a `file://` store cannot be made.
+    /// The folder of a `file://` store cannot be made, or is not there to be read.
     #[error("cannot use the folder {folder}: {source}")]
     Folder {
         /// The folder.
@@ -80,7 +80,10 @@ pub(super) async fn open(settings: StoreSettings) -> Result<Store, StoreOpenErro
     match url.scheme() {
         "file" => {
             let folder = url.to_file_path().map_err(|()| bad("it names no absolute folder"))?;
-            let files = local_folder::open(&folder)?;
+            let files = match settings.read_only {
+                true => local_folder::open_existing(&folder)?,
+                false => local_folder::open(&folder)?,
+            };
             let store = Store::counting(Arc::new(files.clone()), settings, Arc::default());
             Ok(Store { folder: Some(files), ..of_kind(StoreKind::File, store) })
         }

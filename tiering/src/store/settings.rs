@@ -56,6 +56,9 @@ pub struct StoreSettings {
     /// How uploads are verified. By default, by size where the store checks a checksum on the way
     /// in (S3 with `checksum`, HDFS), else by reading back.
     pub verify: Option<Verify>,
+    /// Whether the store is only read: then every change of it is refused, whoever asks. Default
+    /// false.
+    pub read_only: bool,
 }
 
 impl StoreSettings {
@@ -71,7 +74,14 @@ impl StoreSettings {
             connect_timeout: Duration::from_secs(5),
             retries_max: 4,
             verify: None,
+            read_only: false,
         }
+    }
+
+    /// The same for a store that is another's: nothing in it is ever changed.
+    #[must_use]
+    pub fn only_to_read(self) -> Self {
+        Self { read_only: true, ..self }
     }
 
     /// Sets one option.

@@ -225,6 +225,12 @@ impl Tiering {
         self.cache.is_none()
     }
 
+    /// Whether the store is another process's, which this one only reads and follows.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.store.is_read_only()
+    }
+
     /// Whether the store is asked at all, or left alone for a while because it fails. Cheap.
     #[must_use]
     pub fn store_state(&self) -> StoreState {
@@ -292,6 +298,14 @@ pub enum VouchError {
     /// The manifest cannot be read.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+}
+
+impl VouchError {
+    /// Whether the store may answer by itself after a while.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Marker(MarkerError::Store(error)) if error.may_pass())
+    }
 }
 
 /// The upload attempts of this process: garbage collection leaves their objects alone.

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! marker   manifest knows   then
-//! none     nothing          a new store: the marker is created
+//! none     nothing          a new store: the marker is created; refused for a store that is only read
 //! found    nothing          a new manifest on an old store: reconcile before anything is collected
+//!                           (a store that is only read is followed instead: see `follow`)
 //! found    the same         go on
 //! found    another          refused: another store
 //! none     a store          refused: the store was emptied or replaced
@@ -67,6 +68,17 @@ pub enum OpenError {
          credentials these permissions: {source}"
     )]
     Denied {
+        /// The store.
+        url: String,
+        /// What was refused.
+        source: StoreError,
+    },
+    /// The credentials do not allow to read.
+    #[error(
+        "the store {url} does not allow to read and list under its prefix: give the credentials these \
+         permissions: {source}"
+    )]
+    DeniedToRead {
         /// The store.
         url: String,
         /// What was refused.
@@ -201,7 +213,7 @@ async fn meet(
 ) -> Result<bool, OpenError> {
     let mismatch = |source| match source {
         MarkerError::Store(source @ StoreError::Denied { .. }) => {
-            OpenError::Denied { url: config.store.url.clone(), source }
+            denied(config.store.url.clone(), store, source)
         }
         MarkerError::Store(source) => {
             OpenError::Unreachable { url: config.store.url.clone(), source }
@@ -222,6 +234,10 @@ async fn meet(
     let found = marker::read(store, layout, cluster).await.map_err(mismatch)?;
     let (marker, complete) = match found {
         Some(marker) => (marker, false),
+        None if store.is_read_only() => {
+            let object = marker::name(layout).to_string();
+            return Err(mismatch(MarkerError::Missing { object }));
+        }
         None => {
             // Objects without a marker: somebody deleted it. Their rows are missing here.
             let topics = store.folders(&layout.topics()).await;
@@ -235,6 +251,13 @@ async fn meet(
     Ok(complete)
 }
 
+fn denied(url: String, store: &Store, source: StoreError) -> OpenError {
+    match store.is_read_only() {
+        true => OpenError::DeniedToRead { url, source },
+        false => OpenError::Denied { url, source },
+    }
+}
+
 /// Why a store cannot be used, in words that say what to do.
 pub(crate) fn check_failed(url: &str, store: &Store, error: CheckError) -> OpenError {
     let url = url.to_owned();
@@ -243,7 +266,7 @@ pub(crate) fn check_failed(url: &str, store: &Store, error: CheckError) -> OpenE
             OpenError::NoBucket { url, bucket: bucket.to_owned() }
         }
         (CheckError::Bucket(source) | CheckError::Probe(source), _) => match source {
-            StoreError::Denied { .. } => OpenError::Denied { url, source },
+            StoreError::Denied { .. } => denied(url, store, source),
             StoreError::Unavailable { .. }
             | StoreError::TimedOut { .. }
             | StoreError::LeftAlone { .. } => OpenError::Unreachable { url, source },

@@ -33,7 +33,7 @@ mod memory {
     const INDEX_CACHE_BYTES: usize = 16 << 20;
     const DOWNLOADS_MAX: usize = 16;
     /// Index objects that are fetched at a time.
-    const INDEXES_AT_ONCE: u64 = 8;
+    const INDEX_ROOM_BYTES: u64 = 16 * MIB;
     /// Threads, their allocator's spare memory, SQLite, and this test itself.
     const REST_BYTES: u64 = 48 * MIB;
 
@@ -94,7 +94,7 @@ mod memory {
         while Instant::now() < until {
             tiering.index(&segment).await.expect("an index");
             let range = at..segment.size.min(at + MIB);
-            let wanted = Wanted { enough: at + 1, look_from: at, range };
+            let wanted = Wanted { enough: at + 1, look_from: at, range, is_search: false };
             let slices = tiering.read(&segment, wanted).await.expect("a read");
             let read: u64 = slices.iter().map(|slice| slice.len).sum();
             total += read;
@@ -140,7 +140,7 @@ mod memory {
             read.push(reader.await.expect("a reader ends"));
         }
         // An index is in memory twice while it is fetched: as it came, and on its way to the disk.
-        let indexes = INDEX_CACHE_BYTES as u64 + 2 * INDEXES_AT_ONCE * INDEX_BYTES as u64;
+        let indexes = INDEX_CACHE_BYTES as u64 + 2 * INDEX_ROOM_BYTES;
         let chunks = 2 * DOWNLOADS_MAX as u64 * (256 << 10);
         let allowed = indexes + chunks + REST_BYTES;
         let grown = peak.saturating_sub(before);

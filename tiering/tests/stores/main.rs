@@ -21,6 +21,9 @@ mod fixture;
 mod place;
 #[cfg(test)]
 mod places;
+#[cfg(test)]
+#[path = "../tiering/watch.rs"]
+mod watch;
 
 #[cfg(test)]
 mod azure;

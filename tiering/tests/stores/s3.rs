@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use icecore_tiering::{CollectOptions, ObjectPart, OpenError, Scope};
+use icecore_tiering::{CollectOptions, FindingKind, ObjectPart, OpenError, Scope};
 
 use crate::conformance;
 use crate::fixture::{Fixture, bytes_of, files_under, key};
 use crate::fixture_over;
 use crate::places::s3::Endpoint;
+use crate::watch::findings;
 
 /// The one that it has by default is the common promises' own.
 pub(crate) async fn segments_live_with_every_checksum(endpoint: Endpoint) {
@@ -25,7 +26,7 @@ pub(crate) async fn a_missing_bucket_is_named(endpoint: Endpoint) {
     assert!(error.to_string().contains("\"not-there\" does not exist"), "{error}");
 }
 
-pub(crate) async fn an_upload_that_no_list_shows_is_aborted(endpoint: Endpoint) {
+pub(crate) async fn an_upload_that_no_list_shows_is_found_and_aborted(endpoint: Endpoint) {
     let fixture = fixture_over(endpoint.bucket("janitor").await);
     let tiering = fixture.open().await;
     let segment = fixture.make(&key("t", 0), 0, 9, 6_000_000).upload(&tiering).await;
@@ -42,8 +43,10 @@ pub(crate) async fn an_upload_that_no_list_shows_is_aborted(endpoint: Endpoint) 
     let collect = |min_age| CollectOptions { min_age, dry_run: false, scope: Scope::All };
     let spared = tiering.collect_garbage(&collect(Duration::from_secs(3600))).await.unwrap();
     assert_eq!(spared.unfinished.count, 0);
+    assert_eq!(findings(&tiering, false).await, [FindingKind::UnfinishedUpload]);
     let report = tiering.collect_garbage(&collect(Duration::ZERO)).await.unwrap();
     assert_eq!(report.unfinished.count, 1, "{report:?}");
+    assert_eq!(findings(&tiering, false).await, []);
     let left = s3.list_multipart_uploads().bucket(&bucket).send().await.unwrap();
     assert!(left.uploads().is_empty());
     let bytes = tiering.read(&segment, 0..5).await.unwrap();
@@ -72,7 +75,7 @@ macro_rules! s3_tests {
             $endpoint;
             segments_live_with_every_checksum
             a_missing_bucket_is_named
-            an_upload_that_no_list_shows_is_aborted
+            an_upload_that_no_list_shows_is_found_and_aborted
         }
     };
 }

@@ -3,68 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::Bytes;
 use icecore_tiering::{
     CheckError, CheckOptions, CheckWatch, Finding, FindingKind, LogInspector, MetaKind, ObjectPart,
     Scope, Segment, SegmentId, Tiering,
 };
-use parking_lot::Mutex;
 
 use crate::bad_store::{BadStore, Call, Fault};
 use crate::fixture::{Fixture, key};
-
-#[derive(Default)]
-struct Watch {
-    found: Mutex<Vec<FindingKind>>,
-    checked: Mutex<Vec<(SegmentId, u64)>>,
-    known: Option<SegmentId>,
-    wrong_records: bool,
-}
-
-struct Inspector(u64, bool);
-
-impl LogInspector for Inspector {
-    fn bytes(&mut self, bytes: &Bytes) {
-        self.0 += bytes.len() as u64;
-    }
-
-    fn end(self: Box<Self>) -> Option<String> {
-        self.1.then(|| format!("{} bytes of nonsense", self.0))
-    }
-}
-
-impl CheckWatch for Watch {
-    fn found(&self, finding: Finding) {
-        self.found.lock().push(finding.kind);
-    }
-
-    fn checked(&self, segment: &Segment, bytes: u64) {
-        self.checked.lock().push((segment.segment_id, bytes));
-    }
-
-    fn is_known(&self, segment: SegmentId) -> bool {
-        self.known == Some(segment)
-    }
-
-    fn inspect(&self, _segment: &Segment) -> Option<Box<dyn LogInspector>> {
-        Some(Box::new(Inspector(0, self.wrong_records)))
-    }
-
-    fn partitions(&self, done: u64, of: u64) {
-        assert!(done <= of);
-    }
-}
-
-async fn check(tiering: &Tiering, deep: bool, watch: &Watch) -> Result<(), CheckError> {
-    let min_age = Duration::ZERO;
-    tiering.check(&CheckOptions { scope: Scope::All, deep, gaps: true, min_age }, watch).await
-}
-
-async fn findings(tiering: &Tiering, deep: bool) -> Vec<FindingKind> {
-    let watch = Watch::default();
-    check(tiering, deep, &watch).await.unwrap();
-    watch.found.into_inner()
-}
+use crate::watch::{Watch, check, findings};
 
 fn keep(path: &Path) -> (PathBuf, Vec<u8>) {
     (path.to_owned(), std::fs::read(path).unwrap())

@@ -15,7 +15,11 @@ mod damage;
 #[cfg(test)]
 mod death;
 #[cfg(test)]
+mod expiry;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod follow;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
@@ -36,6 +40,8 @@ mod replay;
 mod shaped;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+mod watch;
 
 use std::sync::Arc;
 

@@ -72,7 +72,7 @@ async fn read_from(
         let mut at = 0;
         while at < segment.size {
             let range = at..segment.size.min(at + MIB);
-            let wanted = Wanted { enough: at + 1, look_from: at, range };
+            let wanted = Wanted { enough: at + 1, look_from: at, range, is_search: false };
             let bytes = bytes_of(&tiering.read(&segment, wanted).await.unwrap());
             at += bytes.len() as u64;
             if !each(bytes) {
@@ -157,8 +157,12 @@ async fn a_first_read_anywhere_takes_two_round_trips_and_two_requests() {
         let segment = segment_at(&tiering, &partition, offset).await.unwrap();
         tiering.index(&segment).await.unwrap();
         let start = 700_000 + 1000 * reads as u64;
-        let wanted =
-            Wanted { range: start..start + MIB, enough: start + 20_000, look_from: start - 4000 };
+        let wanted = Wanted {
+            range: start..start + MIB,
+            enough: start + 20_000,
+            look_from: start - 4000,
+            is_search: false,
+        };
         let bytes = bytes_of(&tiering.read(&segment, wanted.clone()).await.unwrap());
         assert!(
             began.elapsed() < ROUND_TRIP * 5 / 2 + Duration::from_millis(40),
@@ -168,7 +172,12 @@ async fn a_first_read_anywhere_takes_two_round_trips_and_two_requests() {
         let from = (offset / 10) as usize * SEGMENT_BYTES as usize + start as usize;
         assert!(bytes.len() >= 20_000 && bytes == log[from..from + bytes.len()]);
         // A look back costs nothing further.
-        let back = Wanted { range: start - 4000..start, enough: start, look_from: start - 4000 };
+        let back = Wanted {
+            range: start - 4000..start,
+            enough: start,
+            look_from: start - 4000,
+            is_search: false,
+        };
         tiering.read(&segment, back).await.unwrap();
         assert_eq!(distant.store.gets(), 2 * (reads as u64 + 1));
     }
@@ -182,7 +191,7 @@ async fn a_read_gives_what_is_ready_and_does_not_wait_for_its_end() {
     let segment = segment_at(&tiering, &partition, 0).await.unwrap();
     tiering.index(&segment).await.unwrap();
     let began = Instant::now();
-    let wanted = Wanted { range: 0..MIB, enough: 1, look_from: 0 };
+    let wanted = Wanted { range: 0..MIB, enough: 1, look_from: 0, is_search: false };
     let given: u64 = tiering.read(&segment, wanted).await.unwrap().iter().map(|s| s.len).sum();
     assert_eq!(given, CHUNK, "the first chunk of four");
     assert!(began.elapsed() < ROUND_TRIP + Duration::from_millis(40), "{:?}", began.elapsed());

@@ -1,0 +1,83 @@
+//! What a change of policies did, or would do, in words.
+
+use std::fmt::Write as _;
+
+use crate::cli::output;
+use crate::cli::table::{Align, Table};
+use crate::http::{ChangedTopic, PolicyOutcome};
+use crate::replica::{Amount, Outlook};
+
+/// `done` says what was done.
+pub(super) fn text(outcome: &PolicyOutcome, done: &str) -> String {
+    let mut text = match outcome.dry_run {
+        true => "nothing was changed; this would be:\n".to_owned(),
+        false => format!("{done}\n"),
+    };
+    if outcome.topics.is_empty() {
+        text.push_str("no topic's settings change\n");
+        return text;
+    }
+    let _ = write!(text, "\n{}", settings(&outcome.topics).text());
+    if outcome.dry_run {
+        let _ = write!(text, "\n{}", outlook(&outcome.topics).text());
+        text.push_str(
+            "\nThis is what the broker will do by these settings, with what is due already by those of \
+             now. Records that come meanwhile, and time, may add to it.\n",
+        );
+    }
+    text
+}
+
+fn settings(topics: &[ChangedTopic]) -> Table {
+    let mut table = Table::new(&[
+        ("TOPIC", Align::Left),
+        ("POLICY", Align::Left),
+        ("SETTING", Align::Left),
+        ("BEFORE", Align::Left),
+        ("AFTER", Align::Left),
+    ]);
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    for topic in topics {
+        let (before, after) = (or_none(&topic.policy_before), or_none(&topic.policy_after));
+        let policy = if before == after { after } else { format!("{before} -> {after}") };
+        for setting in &topic.settings {
+            table.row([
+                topic.topic.clone(),
+                policy.clone(),
+                setting.name.clone(),
+                or_none(&setting.before),
+                or_none(&setting.after),
+            ]);
+        }
+    }
+    table
+}
+
+fn outlook(topics: &[ChangedTopic]) -> Table {
+    let mut table = Table::new(&[
+        ("TOPIC", Align::Left),
+        ("UPLOADED", Align::Right),
+        ("FREED LOCALLY", Align::Right),
+        ("DELETED REMOTELY", Align::Right),
+        ("DELETED LOCALLY", Align::Right),
+    ]);
+    let mut sum = Outlook::default();
+    for topic in topics {
+        let outlook = topic.outlook_after.unwrap_or_default();
+        sum = sum.plus(outlook);
+        table.row(row(topic.topic.clone(), outlook));
+    }
+    if topics.len() > 1 {
+        table.row(row("all".to_owned(), sum));
+    }
+    table
+}
+
+fn row(name: String, outlook: Outlook) -> [String; 5] {
+    let Outlook { uploaded, freed_locally, deleted_remotely, deleted_locally } = outlook;
+    let cell = |amount: Amount| match amount.segments {
+        0 => "-".to_owned(),
+        segments => format!("{} in {segments}", output::bytes(amount.bytes)),
+    };
+    [name, cell(uploaded), cell(freed_locally), cell(deleted_remotely), cell(deleted_locally)]
+}

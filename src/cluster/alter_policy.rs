@@ -1,0 +1,157 @@
+//! Policies that change while the broker runs: every topic is judged first, then the policy is stored,
+//! then all topics have their new settings at once.
+//!
+//! A change that one topic cannot take is refused for all.
+
+use std::sync::Arc;
+
+use super::controller::Controller;
+use crate::config::{BrokerConfig, ConfigError, Policies, Policy, TopicConfig};
+use crate::metadata::{ClusterImage, MetaStoreError, TopicImage};
+
+/// Topics that are named one by one in a refusal.
+const TOLD_MAX: usize = 5;
+
+/// Why a policy was not set or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum AlterPolicyError {
+    /// None of that name was given while the broker ran, and none is in the file.
+    #[error("there is no policy {0}")]
+    Unknown(String),
+    /// It is the file's.
+    #[error("policy {0} stands in the configuration file: change it there, or set one of its name")]
+    OfFile(String),
+    /// It is wrong by itself.
+    #[error("{0}")]
+    Settings(#[from] ConfigError),
+    /// Topics cannot take it.
+    #[error("{count} topic(s) cannot take the change: {told}")]
+    Topics {
+        /// How many.
+        count: usize,
+        /// The first of them, and why.
+        told: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] MetaStoreError),
+}
+
+/// A change of policies and what it does to topics.
+#[derive(Clone, Debug)]
+pub struct PolicyChange {
+    /// The policies before.
+    pub before: Policies,
+    /// The policies after.
+    pub after: Policies,
+    /// Every topic whose settings in force change: as it was, and as it becomes.
+    pub topics: Vec<(Arc<TopicImage>, TopicImage)>,
+}
+
+impl Controller {
+    /// Sets a policy, in the place of one of its name (or only tells what would become of the topics).
+    /// When this returns, it counts for all topics.
+    ///
+    /// # Errors
+    /// When it does not fit the broker or a topic, or the store fails. Then all stays as it was.
+    pub async fn set_policy(
+        &self,
+        policy: Policy,
+        dry_run: bool,
+    ) -> Result<PolicyChange, AlterPolicyError> {
+        let _one_at_a_time = self.changing.lock().await;
+        TopicConfig::check_policy(&self.config, &policy)?;
+        let image = self.image.load();
+        let change = self.judge(&image, image.policies.with(policy.clone())?).await?;
+        if !dry_run {
+            self.store.set_policy(policy.text()).await?;
+            self.put_policies_in_force(&image, &change);
+        }
+        Ok(change)
+    }
+
+    /// Deletes a policy that was given while the broker ran (or only tells what would become of the
+    /// topics). The file's of its name counts again, if there is one.
+    ///
+    /// # Errors
+    /// When there is none, a topic cannot be without it, or the store fails. Then all stays as it was.
+    pub async fn delete_policy(
+        &self,
+        name: &str,
+        dry_run: bool,
+    ) -> Result<PolicyChange, AlterPolicyError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let image = self.image.load();
+        if !image.policies.was_given(name) {
+            return Err(match image.policies.file_has(name) {
+                true => AlterPolicyError::OfFile(name.to_owned()),
+                false => AlterPolicyError::Unknown(name.to_owned()),
+            });
+        }
+        let change = self.judge(&image, image.policies.without(name)).await?;
+        if !dry_run {
+            self.store.delete_policy(name).await?;
+            self.put_policies_in_force(&image, &change);
+        }
+        Ok(change)
+    }
+
+    /// Beside the network threads: there may be many topics.
+    async fn judge(
+        &self,
+        image: &Arc<ClusterImage>,
+        after: Policies,
+    ) -> Result<PolicyChange, AlterPolicyError> {
+        let (config, image) = (self.config.clone(), image.clone());
+        match tokio::task::spawn_blocking(move || judge(&config, &image, after)).await {
+            Ok(judged) => judged,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    fn put_policies_in_force(&self, image: &ClusterImage, change: &PolicyChange) {
+        for (_, topic) in &change.topics {
+            self.replicas.configure_topic(topic);
+        }
+        let topics = change.topics.iter().map(|(_, topic)| topic.clone());
+        self.image.publish(image.with_policies(change.after.clone(), topics));
+        tracing::info!(topics = change.topics.len(), "policies were changed");
+    }
+}
+
+/// What other policies do to every topic.
+fn judge(
+    config: &BrokerConfig,
+    image: &ClusterImage,
+    after: Policies,
+) -> Result<PolicyChange, AlterPolicyError> {
+    let (mut topics, mut refused) = (Vec::new(), Vec::new());
+    for topic in image.topics() {
+        match with_policies(config, topic, &after) {
+            Ok(altered) if altered == *topic.config => {}
+            Ok(altered) => {
+                let altered = TopicImage { config: altered.into(), ..TopicImage::clone(topic) };
+                topics.push((topic.clone(), altered));
+            }
+            // Its settings did not fit before: it stays as the start has taken it.
+            Err(_) if with_policies(config, topic, &image.policies).is_err() => {}
+            Err(error) => refused.push(format!("{}: {error}", topic.name)),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(PolicyChange { before: image.policies.clone(), after, topics });
+    }
+    let count = refused.len();
+    refused.truncate(TOLD_MAX);
+    Err(AlterPolicyError::Topics { count, told: refused.join("; ") })
+}
+
+fn with_policies(
+    config: &BrokerConfig,
+    topic: &TopicImage,
+    policies: &Policies,
+) -> Result<TopicConfig, ConfigError> {
+    let altered = TopicConfig::new(config, policies, &topic.name, &topic.overrides)?;
+    altered.check_change_from(&topic.config)?;
+    Ok(altered)
+}
