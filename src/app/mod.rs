@@ -13,6 +13,7 @@ mod observe;
 mod offline;
 mod owner;
 mod policies;
+mod remarks;
 mod replay_plan;
 mod replay_share;
 mod replays;
@@ -24,11 +25,13 @@ mod store_wait;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::broker::KafkaService;
 use crate::config::BrokerConfig;
@@ -108,6 +111,13 @@ impl Bound {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new());
         let observer = Arc::new(Observer::new());
+        let began = Instant::now();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            data_dir = %config.data_dir().display(),
+            store = %config.store().url,
+            "starting"
+        );
         let http_stop = CancellationToken::new();
         let http = tokio::spawn(http::run(
             http,
@@ -119,7 +129,8 @@ impl Bound {
         // Ended by the caller, or because another broker took over.
         let (told, stop) = (stop.clone(), stop.child_token());
         // Boxed: it is large, and over when the broker runs.
-        let starting = Box::pin(start::start(&config, &listeners, &metrics, &observer, &stop));
+        let starting = start::start(&config, &listeners, &metrics, &observer, &stop);
+        let starting = Box::pin(starting.instrument(tracing::info_span!("start")));
         let mut started = tokio::select! {
             started = starting => started?,
             // One who is replaced while it starts ends below, and says by whom.
@@ -129,7 +140,7 @@ impl Bound {
         let tasks = TaskTracker::new();
         let upkeep_stop = CancellationToken::new();
         started.upkeep.start(&tasks, &upkeep_stop, &started.store_threads.handle());
-        sampling::start(&started, &metrics, &tasks, &upkeep_stop);
+        sampling::start(&started, &config, &metrics, &tasks, &upkeep_stop);
         replay_share::start(&started.paces, &metrics, &tasks, &upkeep_stop);
         start::finish_deletions(&started, &tasks, &upkeep_stop);
         let view = started.follower.as_ref().map(Follower::view);
@@ -145,28 +156,45 @@ impl Bound {
                 None
             }
         };
-        let broker = started.broker.clone();
-        let parts = Parts { broker, policies, jobs: jobs.map(Arc::new), view };
+        let parts = Parts {
+            broker: started.broker.clone(),
+            groups: started.groups.clone(),
+            upkeep: started.upkeep.clone(),
+            policies,
+            jobs: jobs.map(Arc::new),
+            view,
+        };
         observer.ready(started.replicas.clone(), parts);
+        metrics.broker.started_in(began.elapsed());
+        metrics.broker.ready.set(1);
+        metrics.broker.active_controller.set((!config.read_only()).into());
         tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
             kafka = %bound_to(&listeners),
             http = %http_address,
             data_dir = %config.data_dir().display(),
             store = %config.store().url,
             cluster = %started.cluster_id,
+            node = config.node_id(),
+            partitions = started.replicas.all().len(),
+            recovered = started.replicas.recovered(),
+            took_ms = began.elapsed().as_millis(),
             read_only = config.read_only(),
             "ready"
         );
-        release_groups(&started, &stop);
+        let at_end = at_the_end(&started, &observer, &metrics, &stop);
         let service = Arc::new(KafkaService(started.broker.clone()));
         let server = Server::new(service, limits(&config), metrics.sockets.clone());
         server.run(kafka, stop).await;
-        observer.ending();
+        // It returns when it was told to stop, and so does this.
+        drop(at_end.await);
+        observer.ending("no client is served any more, what goes on beside them is broken off");
         upkeep_stop.cancel();
         tasks.close();
         if tokio::time::timeout(UPKEEP_END, tasks.wait()).await.is_err() {
             tracing::warn!("upkeep did not end within {UPKEEP_END:?}");
         }
+        observer.ending("groups and logs are synced and closed");
         end(&started).await;
         // Last of all: from here on another broker need not wait.
         let owned = match owner {
@@ -188,13 +216,23 @@ fn bound_to(listeners: &[(Arc<str>, SocketAddr)]) -> String {
     listeners.iter().map(|(_, address)| address.to_string()).collect::<Vec<_>>().join(",")
 }
 
-/// At the end, members that wait for others are sent away, so that their replies still leave.
-fn release_groups(started: &start::Started, stop: &CancellationToken) {
+/// At the end the broker says at once that it is not ready any more, and members that wait for others
+/// are sent away, so that their replies still leave.
+fn at_the_end(
+    started: &start::Started,
+    observer: &Arc<Observer>,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
     let (groups, stop) = (started.groups.clone(), stop.clone());
+    let (observer, metrics) = (observer.clone(), metrics.clone());
     tokio::spawn(async move {
         stop.cancelled().await;
+        observer.ending("the last answers are sent");
+        metrics.broker.ready.set(0);
+        metrics.broker.active_controller.set(0);
         groups.release();
-    });
+    })
 }
 
 /// Closes groups and logs.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_tiering::{
-    FindClustersError, OpenError, OwnerError, PartitionKey, Scope, StoreSettings, SystemClock,
-    Tiering, TieringConfig,
+    FindClustersError, Headers, OpenError, OwnerError, PartitionKey, ReconcileProgress, Scope,
+    StoreSettings, SystemClock, Tiering, TieringConfig,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::claim::{Claim, claim, raise_open_files};
 use super::follow::{Eye, EyeParts, Follower};
@@ -21,13 +22,15 @@ use super::owner::OwnerTask;
 use super::policies::PolicyDesk;
 use super::store_threads::StoreThreads;
 use super::store_wait::until_reachable;
-use super::{empty_disk, follow, owner, restore};
+use super::{empty_disk, follow, owner, restore, sampling};
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image, put_in_force};
 use crate::config::{Address, BrokerConfig, EmptyDisk, Listener};
 use crate::coordinator::{Groups, GroupsParts, Rules};
 use crate::log::LogEnv;
-use crate::metadata::{BrokerNode, Endpoint, LiveImage, MetaStore, MetaStoreError, TopicImage};
+use crate::metadata::{
+    BrokerNode, ClusterImage, Endpoint, LiveImage, MetaStore, MetaStoreError, TopicImage,
+};
 use crate::metrics::Metrics;
 use crate::model::BrokerId;
 use crate::pace::Paces;
@@ -169,7 +172,7 @@ pub(super) struct Started {
     pub(super) paces: Arc<Paces>,
     pub(super) store_threads: StoreThreads,
     controller: Arc<Controller>,
-    image: Arc<LiveImage>,
+    pub(super) image: Arc<LiveImage>,
     store: Arc<dyn MetaStore>,
     deleting: Vec<TopicImage>,
     _claim: Claim,
@@ -214,6 +217,7 @@ pub(super) async fn start(
         pace: paces.copies.clone(),
         fetch_pace: paces.fetches.clone(),
         downloads_on: Some(store_threads.handle()),
+        watch: Arc::new(sampling::Watch(metrics.store.clone())),
         ..tiering_config(config, &cluster_id)
     };
     let tiering = tiering(config, wanted, observer).await?;
@@ -238,6 +242,7 @@ pub(super) async fn start(
         suspects,
         env: env.clone(),
         lanes: std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX),
+        metrics: metrics.broker.clone(),
         watermarks: WantedWatermarks { low: config.disk_free_low(), high: config.disk_free_high() },
     })?);
     let node = node(config, listeners);
@@ -250,10 +255,7 @@ pub(super) async fn start(
             tracing::warn!(topic = %topic.name, %error, "a deleted topic keeps its folders for now");
         }
     }
-    for topic in image.topics() {
-        replicas.host_topic(topic).await?;
-    }
-    replicas.end_start().await?;
+    host_all(&replicas, &image, observer).instrument(tracing::info_span!("open logs")).await?;
     let image = Arc::new(LiveImage::new(image));
     let controller = Arc::new(Controller::new(
         config.clone(),
@@ -303,6 +305,22 @@ pub(super) async fn start(
         deleting,
         _claim: claim,
     })
+}
+
+/// Opens all logs, and tells how far that is.
+async fn host_all(
+    replicas: &Arc<Replicas>,
+    image: &ClusterImage,
+    observer: &Observer,
+) -> Result<(), HostError> {
+    let all: usize = image.topics().map(|topic| topic.partitions.len()).sum();
+    let mut open = 0;
+    for topic in image.topics() {
+        observer.starting(&format!("recovering the logs, {open} of {all} partitions are open"));
+        replicas.host_topic(topic).await?;
+        open += topic.partitions.len();
+    }
+    replicas.end_start().await
 }
 
 /// Refuses a data directory that was made for something else. Gives the cluster's id, if it is known.
@@ -379,7 +397,13 @@ async fn tiering(
     if tiering.needs_reconcile() && !tiering.is_read_only() {
         observer.starting("rebuilding the manifest from the object store");
         // The logs are not open yet: what lies on the disk as well is found again by its offsets.
-        let report = tiering.reconcile(&Scope::All, &[]).await?;
+        let told = |done: ReconcileProgress| {
+            observer.starting(&format!(
+                "rebuilding the manifest from the object store, {} of {} partitions, {} segments",
+                done.partitions, done.of_partitions, done.segments
+            ));
+        };
+        let report = tiering.rebuild(&Scope::All, &[], Headers::All, &told).await?;
         tracing::info!(?report, "the manifest was rebuilt from the object store");
     }
     Ok(Some(tiering))

@@ -31,7 +31,7 @@ pub(super) async fn handle(
             for topic in topics {
                 // Each once, however often it is named: a large topic makes a large answer.
                 if seen.insert((topic.topic_id, topic.name.clone())) {
-                    found.push(find(broker, call.version, topic, create).await);
+                    found.push(find(broker, call, topic, create).await);
                 }
             }
             found
@@ -62,13 +62,13 @@ fn all(image: &ClusterImage) -> Vec<MetadataResponseTopic<'static>> {
 
 async fn find(
     broker: &Broker,
-    version: i16,
+    call: &Call,
     asked: MetadataRequestTopic<'_>,
     create: bool,
 ) -> MetadataResponseTopic<'static> {
     let image = broker.image.load();
     if asked.topic_id != TopicId::ZERO || asked.name.is_none() {
-        if version < 12 {
+        if call.version < 12 {
             // Ids and null names came with version 12 for requests (KIP-516).
             return refused(asked.name.as_deref(), asked.topic_id, ErrorCode::InvalidRequest);
         }
@@ -88,14 +88,14 @@ async fn find(
     if !create {
         return refused(Some(&name), TopicId::ZERO, ErrorCode::UnknownTopicOrPartition);
     }
-    match make(broker, &name).await {
+    match make(broker, call, &name).await {
         Ok(topic) => describe(&topic),
         Err(code) => refused(Some(&name), TopicId::ZERO, code),
     }
 }
 
 /// Creates a topic with the broker's defaults.
-async fn make(broker: &Broker, name: &str) -> Result<Arc<TopicImage>, ErrorCode> {
+async fn make(broker: &Broker, call: &Call, name: &str) -> Result<Arc<TopicImage>, ErrorCode> {
     let wanted = CreateTopic {
         name: name.to_owned(),
         partitions: broker.partitions_for_new_topic(name),
@@ -104,7 +104,10 @@ async fn make(broker: &Broker, name: &str) -> Result<Arc<TopicImage>, ErrorCode>
         ..CreateTopic::default()
     };
     match broker.controller.create_topic(wanted).await {
-        Ok(topic) => Ok(topic),
+        Ok(topic) => {
+            super::create_topics::log_created(&topic, call);
+            Ok(topic)
+        }
         // Another request made it meanwhile.
         Err(CreateTopicError::Exists(_)) => {
             broker.image.load().topic(name).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)

@@ -20,6 +20,7 @@ mod serve;
 mod sources;
 mod status;
 mod table;
+mod telling;
 mod tier;
 mod topic;
 
@@ -66,7 +67,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => return ended(serve::run(&args)),
         Command::Topic(args) => wait(topic::run(&args)),
         Command::Produce(args) => wait(produce::run(&args)),
         Command::Consume(args) => wait(consume::run(&args)),

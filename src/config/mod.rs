@@ -15,6 +15,7 @@ mod runtime;
 mod setting;
 #[cfg(test)]
 mod table_test;
+mod telling;
 mod topic;
 mod topic_settings;
 mod value;

@@ -1,8 +1,8 @@
 //! The broker's settings that only icecore has, and all of them together.
 
 use super::broker_settings::KAFKA_SETTINGS;
-use super::setting::Bounds::{Any, AtLeast, OneOf};
-use super::setting::Kind::{Int, Long, Text};
+use super::setting::Bounds::{Any, AtLeast, Fraction, OneOf};
+use super::setting::Kind::{Double, Int, Long, Text};
 use super::setting::Setting;
 use super::topic_settings::DISK_FULL;
 
@@ -21,6 +21,20 @@ const OWN_SETTINGS: &[Setting] = &[
         "",
         Any,
         "The folder of that cache, for one broker alone; `cache` in the data directory when not set. What lies there may be deleted while the broker is stopped.",
+    ),
+    Setting::new(
+        "logging.filter",
+        Text,
+        "info,refinery_core=warn",
+        Any,
+        "Which lines are logged: a level, and levels by target, as RUST_LOG has them elsewhere. The environment's ICECORE_LOG counts before it.",
+    ),
+    Setting::new(
+        "logging.format",
+        Text,
+        "text",
+        OneOf(&["text", "json"]),
+        "How a line of the log looks: for people, or a JSON object.",
     ),
     Setting::new(
         "tiering.disk.free.high.bytes",
@@ -107,6 +121,20 @@ const OWN_SETTINGS: &[Setting] = &[
         "By how much replays may raise the 99th percentile of produce requests and of fetches at the tail: above it they are given less, but never less than 4 MiB/s. -1 gives them all there is.",
     )
     .at_runtime(),
+    Setting::new(
+        "tracing.otlp.endpoint",
+        Text,
+        "",
+        Any,
+        "Where traces go: http://HOST:PORT of an OpenTelemetry collector that takes OTLP over HTTP. When not set, OTEL_EXPORTER_OTLP_ENDPOINT counts; with neither there are no traces.",
+    ),
+    Setting::new(
+        "tracing.request.ratio",
+        Double,
+        "0.01",
+        Fraction,
+        "Of how many requests traces are kept, with a collector: from 0 for none to 1 for all. Uploads and starts are all traced.",
+    ),
 ];
 
 /// Every setting of the broker: those that Kafka has, then icecore's own, each by name.

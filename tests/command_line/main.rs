@@ -11,4 +11,5 @@ mod read_only;
 mod records;
 mod replay;
 mod tiers;
+mod told;
 mod topics;

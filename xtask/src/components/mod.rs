@@ -15,6 +15,7 @@ mod localstack;
 mod maven;
 mod place;
 mod probe;
+mod prometheus;
 mod stores;
 mod tools;
 pub(crate) mod versitygw;
@@ -88,7 +89,8 @@ impl Components {
     }
 
     const CHART: [Installer; 2] = [helm::install, helm::install_judges];
-    const CLIENTS: [Installer; 2] = [clients::install_python, clients::install_kafka];
+    const CLIENTS: [Installer; 3] =
+        [prometheus::install, clients::install_python, clients::install_kafka];
     /// The slowest first.
     const STORES: [Installer; 5] = [
         fake_gcs::install,
