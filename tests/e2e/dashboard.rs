@@ -77,7 +77,9 @@ fn queries() -> BTreeMap<String, String> {
             assert_eq!(target["datasource"]["uid"], "${datasource}", "the source can be chosen");
             let name = format!("{} {}", panel["title"], target["refId"]);
             let query = target["expr"].as_str().unwrap();
-            let query = query.replace("$__rate_interval", "1m").replace("$instance", ".*");
+            let query = query.replace("$__rate_interval", "1m");
+            let all = |query: String, name: &&str| query.replace(*name, ".*");
+            let query = ["$namespace", "$job", "$instance"].iter().fold(query, all);
             assert!(!query.contains('$'), "{query}");
             assert!(queries.insert(name, query).is_none(), "two panels have one title");
         }

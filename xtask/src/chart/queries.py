@@ -14,7 +14,13 @@ def queries(resource):
     for name, text in (resource.get("data") or {}).items():
         if name.endswith(".json"):
             for panel in json.loads(text)["panels"]:
-                yield from ((panel["title"], target["expr"]) for target in panel["targets"])
+                targets = panel.get("targets", [])
+                yield from ((panel["title"], as_sent(target["expr"])) for target in targets)
+
+
+def as_sent(query):
+    """Grafana puts its variables in before it asks."""
+    return query.replace("$__rate_interval", "1m")
 
 
 count = 0
@@ -26,5 +32,5 @@ with open(sys.argv[1]) as file:
             except ValueError as error:
                 sys.exit(f"{name}: {query}: {error}")
             count += 1
-if count < 20:
+if count < 60:
     sys.exit(f"there are only {count} queries")
