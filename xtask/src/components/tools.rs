@@ -39,7 +39,7 @@ fn require_all(tools: &[(&[&str], &[&str])]) -> Result<()> {
     }
     if rustix::process::geteuid().is_root() && works(&["apt-get", "--version"]) {
         println!("xtask: apt-get install {}", packages.join(" "));
-        apt_get(&["update", "-qq"])?;
+        refresh_packages()?;
         apt_get(&[&["install", "-y", "-qq", "--no-install-recommends"], &packages[..]].concat())?;
     }
     let absent: Vec<_> = missing().map(|(call, _)| call.join(" ")).collect();
@@ -50,6 +50,11 @@ fn require_all(tools: &[(&[&str], &[&str])]) -> Result<()> {
         packages.join(" ")
     );
     Ok(())
+}
+
+/// Has apt know today's packages. Whoever is not root takes those that it knows already.
+pub(super) fn refresh_packages() -> Result<()> {
+    if rustix::process::geteuid().is_root() { apt_get(&["update", "-qq"]) } else { Ok(()) }
 }
 
 fn apt_get(arguments: &[&str]) -> Result<()> {
