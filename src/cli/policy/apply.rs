@@ -59,8 +59,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     found.retain(|status| status.from == PolicyFrom::Runtime);
     let mut report = Vec::new();
     for wanted in file.iter() {
-        let found = found.iter().map(|status| &status.policy);
-        let had = found.into_iter().find(|policy| policy.name == wanted.name());
+        let mut found = found.iter().map(|status| &status.policy);
+        let had = found.find(|policy| policy.name == wanted.name());
         let applied = apply(http, wanted.text(), had, *dry_run, &mut report).await;
         if let Err(error) = applied {
             report.push(told(wanted.name(), What::Failed, format!("{error:#}")));
