@@ -11,6 +11,13 @@
   annotations:
     summary: The broker does not answer Prometheus.
     description: See whether its pod runs, and what /readyz says that it waits for.
+- alert: IcecoreNotReady
+  expr: icecore_ready{ {{- $of -}} } == 0
+  for: 15m
+  labels: {severity: critical}
+  annotations:
+    summary: The broker runs, and has served nobody for a quarter of an hour.
+    description: /readyz says what it waits for, or how far it is.
 - alert: IcecoreStoreIsAway
   expr: icecore_store_is_left_alone{ {{- $of -}} } == 1
   for: 10m
