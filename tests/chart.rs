@@ -43,7 +43,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
     assert!(listed.len() > 100, "the table is read: {listed:?}");
     for (file, least) in [
         ("templates/_alerts.tpl", 15),
-        ("templates/_replay_alerts.tpl", 3),
+        ("templates/_replay_alerts.tpl", 4),
         ("dashboards/icecore.json", 50),
     ] {
         let text = read(&format!("helm/icecore/{file}"));

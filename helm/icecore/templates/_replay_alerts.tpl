@@ -9,6 +9,13 @@
   annotations:
     summary: A reader of the replay fleet does not answer Prometheus.
     description: See whether its pod runs, and what /readyz says that it waits for.
+- alert: IcecoreReaderNotReady
+  expr: icecore_ready{ {{- $of -}} } == 0
+  for: 15m
+  labels: {severity: warning}
+  annotations:
+    summary: A reader of the replay fleet runs, and has served nobody for a quarter of an hour.
+    description: /readyz says what it waits for. It needs a store that it may list, with a cluster in it.
 - alert: IcecoreReaderIsBehind
   expr: icecore_view_age_seconds{ {{- $of -}} } > {{ int64 .Values.metrics.prometheusRule.viewAgeSeconds }}
   for: 5m
