@@ -41,7 +41,11 @@ fn listed() -> BTreeSet<String> {
 fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
     let listed = listed();
     assert!(listed.len() > 100, "the table is read: {listed:?}");
-    for (file, least) in [("templates/_alerts.tpl", 15), ("dashboards/icecore.json", 50)] {
+    for (file, least) in [
+        ("templates/_alerts.tpl", 15),
+        ("templates/_replay_alerts.tpl", 3),
+        ("dashboards/icecore.json", 50),
+    ] {
         let text = read(&format!("helm/icecore/{file}"));
         let queries: Vec<_> = text
             .lines()

@@ -3,6 +3,7 @@
 //! The process ends with 0 when done, 1 when something failed, 2 when the command was not
 //! understood. Checks of the store have codes of their own, told by their help.
 
+mod applied;
 mod broker_address;
 mod client;
 mod completions;

@@ -404,6 +404,7 @@ getters! {
     socket_request_max_bytes -> usize = size("socket.request.max.bytes");
     socket_send_buffer_bytes -> Option<usize> = size_if_set("socket.send.buffer.bytes");
     follow_interval -> Duration = millis("tiering.follow.interval.ms");
+    follow_start_wait -> Duration = millis("tiering.follow.start.wait.ms");
     tiering_gc_interval -> Duration = millis("tiering.gc.interval.ms");
     tiering_gc_min_age -> Duration = millis("tiering.gc.min.age.ms");
     read_ahead_max_bytes -> i64 = number("tiering.read.ahead.max.bytes");

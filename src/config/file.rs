@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::environment;
 use super::error::Problem;
@@ -48,6 +49,14 @@ pub(super) struct File {
     pub(super) stores: BTreeMap<String, BTreeMap<String, Scalar>>,
     #[serde(default, rename = "policy")]
     pub(super) policies: Vec<PolicyTable>,
+}
+
+/// A file that has policies, written as above, and nothing else.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyFile {
+    #[serde(rename = "policy", default)]
+    policies: Vec<PolicyTable>,
 }
 
 /// A policy as it is written.
@@ -104,6 +113,14 @@ impl File {
 }
 
 pub(super) fn read(path: &Path) -> Result<File, Problem> {
+    parse(path)
+}
+
+pub(super) fn read_policies(path: &Path) -> Result<Vec<PolicyTable>, Problem> {
+    parse(path).map(|file: PolicyFile| file.policies)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, Problem> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Problem::File(format!("cannot read {shown}: {error}")))?;

@@ -25,7 +25,9 @@ pub use broker::{BrokerConfig, EmptyDisk, Places, Sources, StoreTable};
 pub use entry::{ConfigEntry, Synonym, describe_all_brokers, describe_broker, describe_topic};
 pub use error::{ConfigError, Problem};
 pub use listeners::{Address, Listener};
-pub use policy::{ChosenPolicy, Policies, Policy, PolicyOrigin, PolicyText, TopicPattern};
+pub use policy::{
+    ChosenPolicy, Policies, Policy, PolicyOrigin, PolicyText, TopicPattern, read_policies,
+};
 pub use runtime::{BrokerOverrides, BrokerScope, RuntimeSettings};
 pub use setting::{Bounds, ConfigSource, Kind, Setting};
 pub use topic::{DiskFullPolicy, TimestampSource, TopicConfig, plain_topic_value};

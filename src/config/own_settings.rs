@@ -65,6 +65,13 @@ const OWN_SETTINGS: &[Setting] = &[
         "How often a read-only server looks into the store for what the cluster's broker has told since: new segments, log starts, topics. The broker tells it every tiering.meta.upload.interval.ms.",
     ),
     Setting::new(
+        "tiering.follow.start.wait.ms",
+        Long,
+        "0",
+        AtLeast(0),
+        "How long a read-only server waits at its start for a cluster where the store holds none, as it is where both are started together for the first time. Then it ends.",
+    ),
+    Setting::new(
         "tiering.gc.interval.ms",
         Long,
         "600000",

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod dump;
 mod policies;
+mod policy_files;
 mod read_only;
 mod records;
 mod replay;

@@ -14,6 +14,7 @@
 {{- include "icecore.checks.store" . }}
 {{- include "icecore.checks.external" . }}
 {{- include "icecore.checks.settings" . }}
+{{- include "icecore.checks.replay" . }}
 {{- end }}
 
 {{- define "icecore.checks.store" -}}
@@ -67,6 +68,45 @@
 {{- range $name, $value := $instead }}
 {{- if hasKey $.Values.settings $name }}
 {{- fail (printf "settings has %s, which the chart sets itself: use the value %s" $name $value) }}
+{{- end }}
+{{- end }}
+{{- range $name, $policy := .Values.policies }}
+{{- if and (kindIs "map" $policy) (not (and $policy.topics $policy.settings)) }}
+{{- fail (printf "policies.%s needs topics, a list of names and patterns, and settings: a policy without them does nothing" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "icecore.checks.replay" -}}
+{{- with .Values.replayFleet }}
+{{- if .enabled }}
+{{- if not $.Values.store.url }}
+{{- fail "replayFleet.enabled is true, but store.url is empty: readers serve what is in an object store, and a folder in the broker's volume is none that they reach" }}
+{{- end }}
+{{- if eq (int .service.port) (int $.Values.http.port) }}
+{{- fail (printf "replayFleet.service.port and http.port are both %d: give each a port of its own" (int .service.port)) }}
+{{- end }}
+{{- $bytes := include "icecore.bytes" .cache.bytes | int64 }}
+{{- if ge $bytes (include "icecore.bytes" .cache.size | int64) }}
+{{- fail (printf "replayFleet.cache.bytes is %s, and its volume of replayFleet.cache.size %s has no room for that and what else a reader keeps: raise replayFleet.cache.size" .cache.bytes .cache.size) }}
+{{- end }}
+{{- if and .cache.storageClass (ne .cache.volume "claim") }}
+{{- fail "replayFleet.cache.storageClass is set, but replayFleet.cache.volume is emptyDir: set it to claim" }}
+{{- end }}
+{{- $instead := dict "cache.bytes" "replayFleet.cache.bytes" "cache.dir" "replayFleet.cache.size" "tiering.follow.interval.ms" "replayFleet.followInterval" }}
+{{- range $name, $value := $instead }}
+{{- if hasKey $.Values.replayFleet.settings $name }}
+{{- fail (printf "replayFleet.settings has %s, which the chart sets itself: use the value %s" $name $value) }}
+{{- end }}
+{{- end }}
+{{- with .autoscaler }}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
+{{- fail (printf "replayFleet.autoscaler.minReplicas is %d, more than maxReplicas %d" (int .minReplicas) (int .maxReplicas)) }}
+{{- end }}
+{{- if and .enabled (not .cpu) (not .metrics) }}
+{{- fail "replayFleet.autoscaler.enabled is true, but it has nothing to go by: set replayFleet.autoscaler.cpu or metrics" }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,5 +1,5 @@
 {{/*
-icecore.toml and topics.toml. A text, a number and a truth of YAML are written as JSON has them, which
+icecore.toml, topics.toml and policies.toml. A text, a number and a truth of YAML are written as JSON has them, which
 TOML reads the same.
 */}}
 
@@ -20,18 +20,41 @@ store = "main"
 {{ $name | toJson }} = {{ $value | toJson }}
 {{- end }}
 {{- if .Values.store.url }}
+{{ include "icecore.config.store" . }}
+{{- end }}
+{{- end }}
 
+{{- define "icecore.config.store" }}
 [stores.main]
 url = {{ .Values.store.url | toJson }}
 {{- range $name, $value := .Values.store.options }}
 {{ $name | toJson }} = {{ $value | toJson }}
 {{- end }}
 {{- end }}
+
+{{/* icecore.toml of the readers of the replay fleet. */}}
+{{- define "icecore.replay.config" -}}
+data-dir = "/var/lib/icecore/data"
+store = "main"
+read-only = true
+
+[settings]
+{{- $settings := dict "cache.bytes" .Values.replayFleet.cache.bytes "cache.dir" "/var/lib/icecore/cache" }}
+{{- $_ := set $settings "tiering.follow.interval.ms" .Values.replayFleet.followInterval }}
+{{- /* At the first install they start beside the broker, before its first word is in the store. */}}
+{{- $_ := set $settings "tiering.follow.start.wait.ms" "5m" }}
+{{- range list .Values.settings .Values.replayFleet.settings }}
+{{- range $name, $value := . }}{{ $_ := set $settings $name $value }}{{ end }}
+{{- end }}
+{{- range $name, $value := $settings }}
+{{ $name | toJson }} = {{ $value | toJson }}
+{{- end }}
+{{ include "icecore.config.store" . }}
 {{- end }}
 
 {{- define "icecore.topics" -}}
 {{- range $name, $topic := .Values.topics }}
-{{- /* One that is set to null is none. */}}
+{{- /* What is set to null is none. */}}
 {{- if kindIs "map" $topic }}
 [topics.{{ $name | toJson }}]
 {{- with $topic.partitions }}
@@ -39,7 +62,26 @@ partitions = {{ . | toJson }}
 {{- end }}
 [topics.{{ $name | toJson }}.settings]
 {{- range $setting, $value := $topic.settings }}
+{{- if not (kindIs "invalid" $value) }}
 {{ $setting | toJson }} = {{ $value | toJson }}
+{{- end }}
+{{- end }}
+{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "icecore.policies" -}}
+{{- range $name, $policy := .Values.policies }}
+{{- if kindIs "map" $policy }}
+[[policy]]
+name = {{ $name | toJson }}
+topics = {{ $policy.topics | toJson }}
+priority = {{ $policy.priority | default 0 | int64 }}
+[policy.settings]
+{{- range $setting, $value := $policy.settings }}
+{{- if not (kindIs "invalid" $value) }}
+{{ $setting | toJson }} = {{ $value | toJson }}
+{{- end }}
 {{- end }}
 {{ end }}
 {{- end }}

@@ -15,13 +15,32 @@
 {{ include "icecore.fullname" . }}-brokers
 {{- end }}
 
+{{/* The replay fleet. */}}
+{{- define "icecore.replay" -}}
+{{ include "icecore.fullname" . }}-replay
+{{- end }}
+
 {{- define "icecore.serviceAccount" -}}
 {{ default (.Values.serviceAccount.create | ternary (include "icecore.fullname" .) "default") .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "icecore.replay.serviceAccount" -}}
+{{- with .Values.replayFleet.serviceAccount -}}
+{{ default (.create | ternary (include "icecore.replay" $) (include "icecore.serviceAccount" $)) .name }}
+{{- end -}}
 {{- end }}
 
 {{- define "icecore.image" -}}
 {{- with .Values.image -}}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "icecore.replay.image" -}}
+{{- with .Values.replayFleet.image -}}
+{{- if .digest }}{{ $.Values.image.repository }}@{{ .digest -}}
+{{- else if .tag }}{{ $.Values.image.repository }}:{{ .tag -}}
+{{- else }}{{ include "icecore.image" $ }}{{ end -}}
 {{- end -}}
 {{- end }}
 
@@ -38,6 +57,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: broker
 {{- end }}
 
+{{/* The same for the readers of the replay fleet. */}}
+{{- define "icecore.replay.selector" -}}
+app.kubernetes.io/name: {{ include "icecore.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: replay
+{{- end }}
+
 {{- define "icecore.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/name: {{ include "icecore.name" . }}
@@ -52,4 +78,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* Where clients inside begin. */}}
 {{- define "icecore.bootstrap" -}}
 {{ include "icecore.fullname" . }}.{{ .Release.Namespace }}.svc:{{ .Values.service.port }}
+{{- end }}
+
+{{- define "icecore.replay.bootstrap" -}}
+{{ include "icecore.replay" . }}.{{ .Release.Namespace }}.svc:{{ .Values.replayFleet.service.port }}
 {{- end }}

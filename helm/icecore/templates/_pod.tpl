@@ -1,4 +1,4 @@
-{{/* The lists of the broker's container and pod. */}}
+{{/* The lists of the broker's container and pod, and what the readers of the replay fleet share with it. */}}
 
 {{- define "icecore.environment" -}}
 - name: POD_NAME
@@ -18,6 +18,13 @@
 # For commands by `kubectl exec`.
 - name: ICECORE_BROKER
   value: {{ printf "localhost:%d" (int .Values.service.port) | quote }}
+{{- include "icecore.environment.shared" (dict "root" . "secret" .Values.store.secret.name) }}
+{{- end }}
+
+{{/* Variables of broker and readers, with the Secret that each has for the store. */}}
+{{- define "icecore.environment.shared" -}}
+{{- $secret := .secret }}
+{{- with .root }}
 {{- with .Values.logFilter }}
 - name: ICECORE_LOG
   value: {{ . | quote }}
@@ -35,7 +42,7 @@
 - name: {{ $variable | quote }}
   valueFrom:
     secretKeyRef:
-      name: {{ $.Values.store.secret.name | quote }}
+      name: {{ $secret | quote }}
       key: {{ $key | quote }}
 {{- end }}
 {{- end }}
@@ -43,14 +50,16 @@
 {{ toYaml . }}
 {{- end }}
 {{- end }}
+{{- end }}
 
-{{/* A Secret whose keys are variables as they are. */}}
+{{/* A Secret whose keys are variables as they are: the broker's, or that of the readers. */}}
 {{- define "icecore.environmentFrom" -}}
-{{- with .Values.store.secret }}
-{{- if and .name (not .env) (not .mountPath) -}}
+{{- $name := .secret }}
+{{- with .root.Values.store.secret }}
+{{- if and $name (not .env) (not .mountPath) -}}
 envFrom:
   - secretRef:
-      name: {{ .name | quote }}
+      name: {{ $name | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -65,6 +74,10 @@ envFrom:
 - name: cache
   mountPath: /var/cache/icecore
 {{- end }}
+{{- include "icecore.mounts.shared" . }}
+{{- end }}
+
+{{- define "icecore.mounts.shared" -}}
 {{- with .Values.store.secret.mountPath }}
 - name: store-secret
   mountPath: {{ . | quote }}
@@ -92,10 +105,16 @@ envFrom:
   persistentVolumeClaim:
     claimName: cache-{{ include "icecore.fullname" . }}-0
 {{- end }}
+{{- include "icecore.volumes.shared" (dict "root" . "secret" .Values.store.secret.name) }}
+{{- end }}
+
+{{- define "icecore.volumes.shared" -}}
+{{- $secret := .secret }}
+{{- with .root }}
 {{- if .Values.store.secret.mountPath }}
 - name: store-secret
   secret:
-    secretName: {{ .Values.store.secret.name | quote }}
+    secretName: {{ $secret | quote }}
     defaultMode: 0440
 {{- end }}
 {{- with .Values.store.hadoopConfigMap }}
@@ -105,5 +124,6 @@ envFrom:
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
+{{- end }}
 {{- end }}
 {{- end }}

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::cli::applied::{What, patiently};
 use crate::cli::broker_address::BrokerArgs;
 use crate::cli::client::{
     self, ClientError, Connection, Setting, Topic, alter_settings, create_topic, grow_topic,
@@ -17,9 +18,6 @@ use crate::cli::client::{
 use crate::cli::output::OutputArgs;
 use crate::cli::table::{Align, Table};
 use crate::config::plain_topic_value;
-
-/// How long between two tries to reach a broker.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// `icecore topic apply ...`.
 #[derive(Debug, clap::Args)]
@@ -58,18 +56,6 @@ struct Wanted {
     settings: BTreeMap<String, toml::Value>,
 }
 
-/// What was done about a topic, or would be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum What {
-    Created,
-    Altered,
-    Unchanged,
-    /// The brokers have something that the file has not.
-    Differs,
-    Failed,
-}
-
 /// One line of the report.
 #[derive(Debug, Serialize)]
 struct Told {
@@ -84,7 +70,7 @@ pub(super) async fn run(
     output: OutputArgs,
 ) -> anyhow::Result<()> {
     let file = read(&args.file)?;
-    let mut connection = connect(broker, args.wait).await?;
+    let mut connection = patiently(args.wait, || broker.connect()).await?;
     let found = client::every_topic(&mut connection).await?;
     let mut report = Vec::new();
     for (name, wanted) in &file.topics {
@@ -121,17 +107,6 @@ fn read(path: &Path) -> anyhow::Result<File> {
         }
     }
     Ok(file)
-}
-
-/// Connects; a broker that starts is waited for.
-async fn connect(broker: &BrokerArgs, patience: Duration) -> Result<Connection, ClientError> {
-    let deadline = Instant::now() + patience;
-    loop {
-        match broker.connect().await {
-            Err(_) if Instant::now() < deadline => tokio::time::sleep(RETRY).await,
-            done => return done,
-        }
-    }
 }
 
 async fn apply(
@@ -222,14 +197,7 @@ fn show(report: &[Told], output: OutputArgs) -> anyhow::Result<()> {
     let mut table =
         Table::new(&[("TOPIC", Align::Left), ("WHAT", Align::Left), ("DETAIL", Align::Left)]);
     for Told { topic, what, detail } in report {
-        let what = match what {
-            What::Created => "created",
-            What::Altered => "altered",
-            What::Unchanged => "unchanged",
-            What::Differs => "differs",
-            What::Failed => "failed",
-        };
-        table.row([topic.clone(), what.to_owned(), detail.clone()]);
+        table.row([topic.clone(), what.word().to_owned(), detail.clone()]);
     }
     output.show_table(&report, &table)
 }

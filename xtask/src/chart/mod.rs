@@ -7,6 +7,7 @@
 mod table;
 mod values;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -22,7 +23,7 @@ const VERSIONS: [&str; 9] =
 const FOREIGN: &str = "monitoring.coreos.com/";
 
 /// Values that have to be refused, each with a word of the reason.
-const REFUSED: [(&[&str], &str); 16] = [
+const REFUSED: [(&[&str], &str); 28] = [
     (&["replicas=3"], "several brokers are no cluster yet"),
     (&["replicas=-1"], "replicas"),
     (&["replica=1"], "replica"),
@@ -39,6 +40,55 @@ const REFUSED: [(&[&str], &str); 16] = [
     (&["external.enabled=true", "external.type=LoadBalancer"], "brokers[0].host is not set"),
     (&["external.enabled=true", "external.brokers[0].host=h"], "nodePort is not set"),
     (&["external.enabled=true", "external.port=9600"], "give each a port of its own"),
+    (&["policies.p.settings.retention\\.ms=1d"], "policies.p needs topics"),
+    (&["policies.p.topics[0]=a/b", "policies.p.settings.a=b"], "topics/0"),
+    (&["policies.p.topics=t", "policies.p.settings.a=b"], "got string, want array"),
+    (&["policies.a\\/b.topics[0]=t"], "invalid propertyName"),
+    (&["replayFleet.enabled=true"], "readers serve what is in an object store"),
+    (&["replayFleet.readers=2"], "readers"),
+    (&[FLEET, BUCKET, "replayFleet.cache.bytes=10GiB"], "raise replayFleet.cache.size"),
+    (&[FLEET, BUCKET, "replayFleet.cache.storageClass=fast"], "set it to claim"),
+    (&[FLEET, BUCKET, "replayFleet.service.port=9600"], "give each a port of its own"),
+    (
+        &[FLEET, BUCKET, "replayFleet.settings.cache\\.bytes=1"],
+        "use the value replayFleet.cache.bytes",
+    ),
+    (&[FLEET, BUCKET, SCALED, "replayFleet.autoscaler.minReplicas=9"], "more than maxReplicas 8"),
+    (&[FLEET, BUCKET, SCALED, "replayFleet.autoscaler.cpu="], "nothing to go by"),
+];
+const FLEET: &str = "replayFleet.enabled=true";
+const BUCKET: &str = "store.url=s3://b";
+const SCALED: &str = "replayFleet.autoscaler.enabled=true";
+
+/// What no example has by itself: examples together, and values on top.
+const TOGETHER: [(&[&str], &[&str]); 2] = [
+    (
+        &["replay-fleet.yaml", "policies.yaml", "monitoring.yaml"],
+        &[
+            SCALED,
+            "replayFleet.cache.volume=claim",
+            "replayFleet.cache.storageClass=fast",
+            "replayFleet.serviceAccount.create=true",
+            "replayFleet.image.tag=next",
+            "replayFleet.settings.fetch\\.max\\.bytes=1MiB",
+            "replayFleet.autoscaler.metrics[0].type=Pods",
+            "replayFleet.autoscaler.metrics[0].pods.metric.name=icecore_replay_readers",
+            "replayFleet.autoscaler.metrics[0].pods.target.type=AverageValue",
+            "replayFleet.autoscaler.metrics[0].pods.target.averageValue=4",
+        ],
+    ),
+    (
+        &["hdfs.yaml", "policies.yaml"],
+        &[
+            FLEET,
+            "replicas=0",
+            "replayFleet.replicas=1",
+            "replayFleet.service.stickySeconds=0",
+            "store.hadoopConfigMap=hadoop",
+            "policies.orders.settings.retention\\.ms=null",
+            "networkPolicy.enabled=true",
+        ],
+    ),
 ];
 
 #[derive(clap::Args)]
@@ -64,29 +114,15 @@ pub(crate) fn judge(components: &Components) -> Result<()> {
     let out = crate::root()?.join("target/chart");
     std::fs::create_dir_all(&out)?;
     let examples = examples(&chart)?;
-    let mut resources = Vec::new();
-    for values in std::iter::once(None).chain(examples.iter().map(Some)) {
-        let given =
-            values.map_or_else(Vec::new, |path| vec!["--values".as_ref(), path.as_os_str()]);
-        let mut lint = helm.command();
-        lint.args(["lint", "--strict", "--kube-version", VERSIONS[0]]).args(&given).arg(&chart);
-        answer(&mut lint)?;
-        let rendered = |version: &str| {
-            let mut template = helm.command();
-            template.args([
-                "template",
-                "icecore",
-                "--kube-version",
-                version,
-                "--namespace",
-                "snow",
-            ]);
-            answer(template.args(&given).arg(&chart))
-        };
-        // Nothing in the chart asks for the version: one text is for all.
-        let (oldest, newest) = (rendered(VERSIONS[0])?, rendered(VERSIONS[VERSIONS.len() - 1])?);
-        ensure!(oldest == newest, "the chart is another one for another Kubernetes");
-        resources.push(oldest);
+    let mut resources = vec![rendered(&helm, &chart, &[])?];
+    for values in &examples {
+        resources.push(rendered(&helm, &chart, &["--values".as_ref(), values.as_os_str()])?);
+    }
+    for (files, set) in TOGETHER {
+        let files: Vec<_> = files.iter().map(|name| chart.join("examples").join(name)).collect();
+        let files = files.iter().flat_map(|path| ["--values".as_ref(), path.as_os_str()]);
+        let set = set.iter().flat_map(|value| ["--set".as_ref(), OsStr::new(value)]);
+        resources.push(rendered(&helm, &chart, &files.chain(set).collect::<Vec<_>>())?);
     }
     let all = resources.join("\n---\n");
     let (every, file) = (out.join("every-kind.yaml"), out.join("resources.yaml"));
@@ -105,7 +141,7 @@ pub(crate) fn judge(components: &Components) -> Result<()> {
         ensure!(told.contains(reason), "{wrong:?} is refused without {reason:?}: {told}");
     }
     println!(
-        "xtask: the chart holds for Kubernetes {} to {}, with its defaults and {} examples; {} wrong \
+        "xtask: the chart holds for Kubernetes {} to {}, with its defaults and {} examples, alone and together; {} wrong \
          values are refused",
         VERSIONS[0],
         VERSIONS[VERSIONS.len() - 1],
@@ -113,6 +149,22 @@ pub(crate) fn judge(components: &Components) -> Result<()> {
         REFUSED.len()
     );
     Ok(())
+}
+
+/// The resources that come of these values, after the strict lint.
+fn rendered(helm: &Helm, chart: &Path, given: &[&OsStr]) -> Result<String> {
+    let mut lint = helm.command();
+    lint.args(["lint", "--strict", "--kube-version", VERSIONS[0]]).args(given).arg(chart);
+    answer(&mut lint)?;
+    let rendered = |version: &str| {
+        let mut template = helm.command();
+        template.args(["template", "icecore", "--namespace", "snow", "--kube-version", version]);
+        answer(template.args(given).arg(chart))
+    };
+    // Nothing in the chart asks for the version: one text is for all.
+    let (oldest, newest) = (rendered(VERSIONS[0])?, rendered(VERSIONS[VERSIONS.len() - 1])?);
+    ensure!(oldest == newest, "the chart is another one for another Kubernetes");
+    Ok(oldest)
 }
 
 /// The values files beside the chart, by name.

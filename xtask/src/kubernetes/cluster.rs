@@ -112,28 +112,53 @@ impl Cluster {
 
     /// A command of the image in the broker's own container.
     pub(super) fn icecore(&self, words: &str, input: Option<&str>) -> Result<String> {
+        self.icecore_in(POD, words, input)
+    }
+
+    /// A command of the image in the container of a pod, or of any pod of a deployment.
+    pub(super) fn icecore_in(&self, pod: &str, words: &str, input: Option<&str>) -> Result<String> {
+        answer(&mut self.exec(pod, words, input)?)
+    }
+
+    /// What such a command says that fails, in the broker's own container.
+    pub(super) fn icecore_refuses(&self, words: &str, input: Option<&str>) -> Result<String> {
+        refusal(&mut self.exec(POD, words, input)?)
+    }
+
+    fn exec(&self, pod: &str, words: &str, input: Option<&str>) -> Result<Command> {
         let mut arguments = vec!["exec"];
         arguments.extend(input.is_some().then_some("--stdin"));
-        arguments.extend([POD, "--", "icecore"]);
+        arguments.extend([pod, "--", "icecore"]);
         arguments.extend(words.split_whitespace());
         let mut command = self.command(&arguments);
-        let Some(input) = input else { return answer(&mut command) };
-        let mut file = tempfile::tempfile()?;
-        std::io::Write::write_all(&mut file, input.as_bytes())?;
-        std::io::Seek::rewind(&mut file)?;
-        answer(command.stdin(file))
+        if let Some(input) = input {
+            let mut file = tempfile::tempfile()?;
+            std::io::Write::write_all(&mut file, input.as_bytes())?;
+            std::io::Seek::rewind(&mut file)?;
+            command.stdin(file);
+        }
+        Ok(command)
     }
 
     /// What the broker's HTTP port answers, by way of the API server.
     pub(super) fn http(&self, path: &str) -> Result<String> {
+        self.http_of(POD, path)
+    }
+
+    fn http_of(&self, pod: &str, path: &str) -> Result<String> {
         let pod =
-            format!("/api/v1/namespaces/{}/pods/{POD}:{HTTP_PORT}/proxy{path}", self.namespace);
+            format!("/api/v1/namespaces/{}/pods/{pod}:{HTTP_PORT}/proxy{path}", self.namespace);
         self.kubectl(&["get", "--raw", &pod])
     }
 
-    /// The value of a metric without labels.
+    /// The value of the broker's metric without labels.
     pub(super) fn metric(&self, name: &str) -> Result<f64> {
-        let page = self.http("/metrics")?;
+        self.metric_of(POD, name)
+    }
+
+    /// The same of another pod.
+    pub(super) fn metric_of(&self, pod: &str, name: &str) -> Result<f64> {
+        let page = self.http_of(pod, "/metrics")?;
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(line.with_context(|| format!("{name} is not there"))?.parse()?)
     }
@@ -180,6 +205,7 @@ impl Cluster {
             &["describe", "pod"],
             &["logs", POD, "--tail", "40"],
             &["logs", POD, "--previous", "--tail", "20"],
+            &["logs", "--selector", "app.kubernetes.io/component=replay", "--prefix"],
             &["get", "events", "--sort-by", ".lastTimestamp"],
         ] {
             let told = self.kubectl(arguments).unwrap_or_else(|error| format!("{error:#}"));

@@ -7,8 +7,10 @@
 mod cluster;
 mod failures;
 mod first;
+mod fleet;
 mod flow;
 mod monitoring;
+mod policies;
 mod steps;
 mod stores;
 mod upgrades;
@@ -69,10 +71,14 @@ enum Part {
     Defaults,
     /// Topics from values
     Topics,
+    /// Policies and topics from values: where settings come from, changes, differences
+    Policies,
     /// ServiceMonitor, alerts and NetworkPolicy, with the definitions of Prometheus' operator
     Monitoring,
     /// HDFS beside the cluster
     Hdfs,
+    /// The replay fleet on S3 beside the cluster: read, scaled, killed, without the broker
+    Fleet,
     /// S3 beside the cluster: replay, failures, upgrades, volumes, restore
     S3,
 }
@@ -134,11 +140,17 @@ impl Run {
         if wanted(Part::Topics) {
             self.topics()?;
         }
+        if wanted(Part::Policies) {
+            self.policies()?;
+        }
         if wanted(Part::Monitoring) {
             self.monitoring()?;
         }
         if wanted(Part::Hdfs) {
             self.hdfs()?;
+        }
+        if wanted(Part::Fleet) {
+            self.fleet()?;
         }
         if wanted(Part::S3) {
             self.s3()?;

@@ -31,22 +31,14 @@ impl Run {
 
     pub(super) fn s3(&self) -> Result<()> {
         self.steps.part("S3");
-        let (place, components, cluster) = (&self.place, &self.components, &self.cluster);
-        let store = self.steps.step("an S3 that checks signatures beside the cluster", || {
-            let store = Versitygw::start(components, place, free_ports(1)?)?;
-            std::fs::create_dir(store.folder().join(BUCKET))?;
-            Ok(store)
-        })?;
+        let cluster = &self.cluster;
+        let store = self.s3_store(BUCKET)?;
         let values = small(&["s3.yaml", "node-port.yaml"])
             .with("store.url", format!("s3://{BUCKET}/icecore"))
             .with("store.options.endpoint", store.endpoint())
             .with("store.options.region", "us-east-1");
-        self.steps.step("installed on it, with its keys from a Secret", || {
-            let keys = [("access-key", ACCESS_KEY), ("secret-key", SECRET_KEY)];
-            let keys = keys.map(|(name, value)| format!("--from-literal={name}={value}"));
-            cluster.kubectl(&["create", "secret", "generic", "icecore-s3", &keys[0], &keys[1]])?;
-            cluster.install(&values)
-        })?;
+        self.steps
+            .step("installed on it, with its keys from a Secret", || cluster.install(&values))?;
         let clients = self.written_and_read_back()?;
         self.steps.tell("what lies in the bucket", || {
             let (logs, bytes) = objects(&store.folder().join(BUCKET))?;
@@ -56,6 +48,22 @@ impl Run {
         self.failures(&values, &clients)?;
         self.upgrades(&values, &clients)?;
         self.volumes(&values, &clients)
+    }
+
+    /// An S3 with a bucket, and the Secrets of the examples with its keys.
+    pub(super) fn s3_store(&self, bucket: &str) -> Result<Versitygw> {
+        let (place, components, cluster) = (&self.place, &self.components, &self.cluster);
+        self.steps.step("an S3 that checks signatures beside the cluster", || {
+            let store = Versitygw::start(components, place, free_ports(1)?)?;
+            std::fs::create_dir(store.folder().join(bucket))?;
+            let keys = [("access-key", ACCESS_KEY), ("secret-key", SECRET_KEY)];
+            let keys = keys.map(|(name, value)| format!("--from-literal={name}={value}"));
+            for secret in ["icecore-s3", "icecore-s3-read"] {
+                cluster.kubectl(&["delete", "secret", secret, "--ignore-not-found"])?;
+                cluster.kubectl(&["create", "secret", "generic", secret, &keys[0], &keys[1]])?;
+            }
+            Ok(store)
+        })
     }
 
     /// Clients outside write; when the local copies are gone, they read all of it again.
