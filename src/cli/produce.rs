@@ -87,8 +87,9 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
 
 fn report(records: u64, bytes: u64, took: Duration) {
     let per_second = |count: u64| (count as f64 / took.as_secs_f64().max(1e-6)) as u64;
+    let noun = if records == 1 { "record" } else { "records" };
     eprintln!(
-        "{records} records acknowledged, {} read in {:.1} s ({} records/s, {}/s)",
+        "{records} {noun} acknowledged, {} read in {:.1} s ({} records/s, {}/s)",
         output::bytes(bytes),
         took.as_secs_f64(),
         per_second(records),

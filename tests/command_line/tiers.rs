@@ -50,3 +50,20 @@ fn the_time_of_the_oldest_record_shows_as_soon_as_there_is_one() {
     broker.produce("t", "one\n");
     assert!(oldest().is_u64(), "it lies in the active segment");
 }
+
+#[test]
+fn topics_that_brokers_keep_for_themselves_show_when_they_are_asked_for() {
+    let broker = Broker::start(&["num.partitions=1"]);
+    broker.run("topic create t");
+    let done = broker.command("produce t").write_stdin("one\n").assert().success();
+    let told = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    assert!(told.starts_with("1 record acknowledged"), "{told}");
+    assert_eq!(broker.run("consume t --group g --max 1"), "one\n");
+    let shown = |flags: &str| {
+        let table = broker.run(&format!("tier status {flags}"));
+        (table.contains("__consumer_offsets"), table.lines().any(|line| line.starts_with("t ")))
+    };
+    assert_eq!(shown(""), (false, true), "fifty partitions of no history would hide the others");
+    assert_eq!(shown("--internal"), (true, true));
+    assert_eq!(shown("__consumer_offsets"), (true, false), "named, it needs no flag");
+}

@@ -12,6 +12,7 @@
 {{- fail (printf "service.port, http.port and external.port are %s: give each a port of its own" (join ", " $ports)) }}
 {{- end }}
 {{- include "icecore.checks.store" . }}
+{{- include "icecore.checks.secrets" . }}
 {{- include "icecore.checks.external" . }}
 {{- include "icecore.checks.settings" . }}
 {{- include "icecore.checks.replay" . }}

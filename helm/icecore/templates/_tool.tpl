@@ -52,6 +52,7 @@ metadata:
     helm.sh/hook: post-install,post-upgrade,post-rollback
     helm.sh/hook-weight: {{ .weight | quote }}
     helm.sh/hook-delete-policy: before-hook-creation
+    helm.sh/hook-output-log-policy: hook-succeeded,hook-failed
 spec:
   backoffLimit: 3
   template:

@@ -9,6 +9,7 @@ use crate::cli::output::{self, OutputArgs};
 use crate::cli::status::HttpArgs;
 use crate::cli::table::{Align, Table};
 use crate::http::{ConsumerStatus, PartitionStatus, ServerStatus, TierStatus};
+use crate::metadata::is_internal_topic;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "LOCAL is on the broker's disk, the active segment included; REMOTE is in \
@@ -20,6 +21,9 @@ use crate::http::{ConsumerStatus, PartitionStatus, ServerStatus, TierStatus};
 pub(super) struct Args {
     /// One topic. Default: all of them
     topic: Option<String>,
+    /// Also those that brokers keep for themselves
+    #[arg(long)]
+    internal: bool,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -27,7 +31,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
-    let Args { topic, http, output } = args;
+    let Args { topic, internal, http, output } = args;
     let server = http.server().await?;
     if let Some(line) = of_read_only(&server) {
         eprintln!("{line}");
@@ -40,6 +44,9 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
         if partitions.is_empty() {
             bail!("the broker at {} has no partition of topic {topic}", http.http);
         }
+    } else if !internal {
+        // They never leave the local disk, and are many.
+        partitions.retain(|partition| !is_internal_topic(&partition.topic));
     }
     // Beside the output, which scripts read.
     if let Some(short) = http.disk().await?.remark() {

@@ -17,6 +17,9 @@ impl Run {
             cluster
                 .refuses(&values.clone().with("replicas", 3), "several brokers are no cluster yet")
         })?;
+        steps.step("a Secret that is not there is told at once", || {
+            cluster.refuses(&Values::of(&["s3.yaml"]), "no Secret of that name")
+        })?;
         steps.step(
             "helm install, under the restricted Pod Security Standard, until ready",
             || cluster.install(&values),
