@@ -3,6 +3,8 @@
 //! Nobody can tell a lost disk from a broker that was pointed at the store of another by mistake, so
 //! nothing is taken over unless the settings say so.
 
+use std::sync::Once;
+
 use icecore_tiering::{FindClustersError, FoundCluster, TakeOver, find_cluster, find_clusters};
 
 use super::observe::Observer;
@@ -67,7 +69,7 @@ async fn clusters(
 async fn restore_from(config: &BrokerConfig, observer: &Observer) -> Result<(), StartError> {
     observer.starting("restoring from the object store");
     let options = RestoreOptions { cluster_id: None, take_over: TakeOver::WhenFree };
-    let report = restore::fill(config, &options, &Watched(observer)).await;
+    let report = restore::fill(config, &options, &Watched::by(observer)).await;
     let report = report.map_err(Box::new)?;
     tracing::info!(
         cluster = report.cluster_id,
@@ -82,7 +84,17 @@ async fn restore_from(config: &BrokerConfig, observer: &Observer) -> Result<(), 
     Ok(())
 }
 
-struct Watched<'a>(&'a Observer);
+/// Tells `/readyz` of everything, and the log of what may take minutes.
+struct Watched<'a> {
+    observer: &'a Observer,
+    waiting_told: Once,
+}
+
+impl<'a> Watched<'a> {
+    fn by(observer: &'a Observer) -> Self {
+        Self { observer, waiting_told: Once::new() }
+    }
+}
 
 impl RestoreWatch for Watched<'_> {
     fn reached(&self, _step: RestoreStep) -> bool {
@@ -90,6 +102,40 @@ impl RestoreWatch for Watched<'_> {
     }
 
     fn progress(&self, progress: RestoreProgress) {
-        self.0.starting(&format!("restoring from the object store: {progress}"));
+        if let RestoreProgress::Waiting { holder, left } = &progress {
+            let at_most_s = left.as_secs();
+            self.waiting_told.call_once(|| {
+                tracing::info!(holder, at_most_s, "the restore waits: the last owner may live");
+            });
+        }
+        self.observer.starting(&format!("restoring from the object store: {progress}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_log_tells_once_that_a_restore_waits_for_the_last_owner() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let writer = Mutex::new(file.reopen().expect("the file"));
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+        let observer = Observer::new();
+        let watched = Watched::by(&observer);
+        tracing::subscriber::with_default(lines, || {
+            for seconds in [150, 140, 130] {
+                let left = Duration::from_secs(seconds);
+                watched.progress(RestoreProgress::Waiting { holder: "the broker".into(), left });
+            }
+        });
+        let text = std::fs::read_to_string(file.path()).expect("text");
+        let waits: Vec<_> =
+            text.lines().filter(|line| line.contains("the restore waits")).collect();
+        let [line] = waits[..] else { panic!("one line: {text}") };
+        assert!(line.contains("the broker") && line.contains("at_most_s=150"), "{line}");
     }
 }

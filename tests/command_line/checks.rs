@@ -91,6 +91,7 @@ fn a_sound_store_is_clean_and_a_running_broker_is_left_alone() {
     let told = broker.command("tier fsck --data-dir data").assert().code(2);
     let told = String::from_utf8_lossy(&told.get_output().stderr).into_owned();
     assert!(told.contains("is in use by another icecore"), "{told}");
+    assert!(told.contains("--http"), "what does work beside it: {told}");
     drop(broker);
     let dir = tiered();
     for words in ["tier fsck", "tier fsck --deep", "tier verify t"] {

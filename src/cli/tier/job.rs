@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::remote;
-use crate::app::{Offline, OfflineUse};
+use crate::app::{Offline, OfflineUse, StartError};
 use crate::cli::output;
 use crate::cli::sources::OfflineArgs;
 use crate::config::BrokerConfig;
@@ -47,7 +47,10 @@ async fn run_here(
     let config = BrokerConfig::load(&place.sources.sources())?;
     let changes = matches!(request, JobRequest::Gc { dry_run: false, .. });
     let to = if changes { OfflineUse::Change } else { OfflineUse::Look };
-    let offline = Offline::open(&config, to).await?;
+    let offline = Offline::open(&config, to).await.map_err(|error| match error {
+        StartError::InUse(_) => anyhow!("{error}, or have it do the work: --http HOST:PORT"),
+        other => other.into(),
+    })?;
     let end = offline.run(request, told).await;
     offline.close().await?;
     Ok(end)
