@@ -431,11 +431,13 @@ mod restore {
 
     /// The folder of a topic's first partition in the store below the data directory.
     fn partition_in_store(data_dir: &Path, topic: &str) -> PathBuf {
-        let entries = |folder: &Path| std::fs::read_dir(folder).expect("a folder");
-        let cluster = entries(&data_dir.join("store")).next().expect("one").expect("entry").path();
-        let topics = entries(&cluster.join("topics")).map(|entry| entry.expect("entry").path());
+        let folders = |folder: &Path| {
+            let entries = std::fs::read_dir(folder).expect("a folder");
+            entries.map(|entry| entry.expect("entry").path()).filter(|path| path.is_dir())
+        };
+        let cluster = folders(&data_dir.join("store")).next().expect("one");
         let named = |path: &PathBuf| path.to_string_lossy().contains(&format!("/{topic}."));
-        topics.into_iter().find(named).expect("the topic").join("0")
+        folders(&cluster.join("topics")).find(named).expect("the topic").join("0")
     }
 
     /// Gives a folder back once the lists were made.
