@@ -99,7 +99,7 @@ fn told(error: &anyhow::Error) -> String {
     for cause in error.chain().map(ToString::to_string) {
         if told.is_empty() {
             told = cause;
-        } else if !told.ends_with(&cause) {
+        } else if !told.contains(&cause) {
             told = format!("{told}: {cause}");
         }
     }
@@ -131,5 +131,7 @@ mod tests {
     fn a_cause_is_told_once() {
         let error = anyhow::anyhow!("address in use").context("cannot listen: address in use");
         assert_eq!(told(&error.context("no start")), "no start: cannot listen: address in use");
+        let error = anyhow::anyhow!("held by b").context("held by b: stop it first");
+        assert_eq!(told(&error.context("no start")), "no start: held by b: stop it first");
     }
 }

@@ -202,7 +202,8 @@ pub enum RestoreError {
     Open(#[from] OpenError),
     /// Another broker owns the cluster.
     #[error(
-        "{0}: stop it first; if it is gone for good, give --take-over, which does not wait for it"
+        "{0}: stop it first; if it is gone for good, `icecore tier restore --take-over` does not wait \
+         for it"
     )]
     Owner(#[from] OwnerError),
     /// The manifest was not rebuilt.
