@@ -75,6 +75,8 @@ impl Sampler {
         let (metrics, now) = (&self.metrics.tiering, tiering.counters());
         count(metrics, before, &now);
         metrics.cache_bytes.set(signed(tiering.cache_held_bytes()));
+        metrics.cache_guests.set(tiering.cache_guests());
+        metrics.cache_is_guest.set(tiering.is_cache_guest().into());
         let left_alone = tiering.store_state() != StoreState::Answering;
         metrics.store_is_left_alone.set(left_alone.into());
         let age = self.view.as_ref().and_then(|view| i64::try_from(view.age().as_secs()).ok());
@@ -101,6 +103,10 @@ fn count(metrics: &TieringMetrics, before: &CounterValues, now: &CounterValues) 
     metrics.cache_fills.inc_by(now.chunk_fills - before.chunk_fills);
     metrics.cache_evictions.inc_by(now.chunk_evictions - before.chunk_evictions);
     metrics.cache_wrong_chunks.inc_by(now.wrong_chunks - before.wrong_chunks);
+    metrics.cache_shared_hits.inc_by(now.shared_hits - before.shared_hits);
+    metrics.cache_shared_flights.inc_by(now.shared_flights - before.shared_flights);
+    metrics.cache_fallbacks.inc_by(now.guest_fallbacks - before.guest_fallbacks);
+    metrics.cache_refused_guests.inc_by(now.guest_refusals - before.guest_refusals);
     metrics.store_throttled.inc_by(now.throttled - before.throttled);
     metrics.store_left_alone.inc_by(now.left_alone - before.left_alone);
     metrics.store_held_back.inc_by(now.held_back - before.held_back);

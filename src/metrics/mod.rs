@@ -22,6 +22,7 @@
 //! | `icecore_cold_reads_total`, `icecore_cold_read_bytes_total`, `icecore_cold_read_seconds`, `icecore_cold_reads_waiting` | | |
 //! | `icecore_request_memory_bytes`, `icecore_request_memory_waits_total` | | |
 //! | `icecore_cache_{hits,misses,fills,evictions,wrong_chunks}_total`, `icecore_cache_bytes` | | |
+//! | `icecore_cache_{shared_hits,shared_flights,fallbacks,refused_guests}_total`, `icecore_cache_{guests,is_guest}` | | |
 //! | `icecore_replay_gets_total` | `object` | |
 //! | `icecore_replay_fetched_bytes_total`, `icecore_replay_readers` | | |
 //! | `icecore_replay_{behind_offsets,bytes_per_second,time_seconds}` | `reader`, `topic`, `partition` | |

@@ -49,6 +49,18 @@ pub struct TieringMetrics {
     pub cache_evictions: Counter,
     /// Chunks of an earlier run that were wrong, and dropped.
     pub cache_wrong_chunks: Counter,
+    /// Chunks that another process of the machine had in the cache.
+    pub cache_shared_hits: Counter,
+    /// Chunks that were waited for while another process brought them.
+    pub cache_shared_flights: Counter,
+    /// Chunks that this process fetched or kept by itself because the cache's owner was no help.
+    pub cache_fallbacks: Counter,
+    /// Guests of the cache that were shown the door.
+    pub cache_refused_guests: Counter,
+    /// Processes that are guests of this one's cache.
+    pub cache_guests: Gauge,
+    /// 1 while the cache is another process's, else 0.
+    pub cache_is_guest: Gauge,
     /// Bytes that it holds.
     pub cache_bytes: Gauge,
     /// Answers of the store that asked for a pause, which it was given.
@@ -174,6 +186,36 @@ impl TieringMetrics {
                 r,
                 "icecore_cache_wrong_chunks",
                 "Chunks of an earlier run that were wrong",
+            ),
+            cache_shared_hits: counter(
+                r,
+                "icecore_cache_shared_hits",
+                "Chunks that another process of the machine had in the cache",
+            ),
+            cache_shared_flights: counter(
+                r,
+                "icecore_cache_shared_flights",
+                "Waits for chunks that another process was bringing, and brought",
+            ),
+            cache_fallbacks: counter(
+                r,
+                "icecore_cache_fallbacks",
+                "Chunks fetched or kept alone because the owner of the cache was no help",
+            ),
+            cache_refused_guests: counter(
+                r,
+                "icecore_cache_refused_guests",
+                "Guests of the cache that were shown the door for what they sent",
+            ),
+            cache_guests: gauge(
+                r,
+                "icecore_cache_guests",
+                "Processes that are guests of this one's cache",
+            ),
+            cache_is_guest: gauge(
+                r,
+                "icecore_cache_is_guest",
+                "1 while the cache is another process's",
             ),
             cache_bytes: gauge(r, "icecore_cache_bytes", "Bytes the cache holds"),
             store_throttled: counter(

@@ -41,6 +41,7 @@ mod policy_test;
 mod reuse_test;
 mod shared;
 mod slabs;
+pub(crate) mod slot_locks;
 mod slots;
 mod worker;
 mod writeback;
@@ -49,13 +50,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use claim::{Era, open_era, read_era};
+pub(crate) use lanes::IsRight;
 pub use open::CacheOpenError;
 pub(crate) use open::CacheSettings;
-pub(crate) use pin::{Pin, Slot, Unchecked};
+pub(crate) use pin::{Held, Pin, Slot, Unchecked};
+pub(crate) use slabs::slab_name;
 
 use crate::ids::SegmentId;
 use lanes::{Job, Lanes};
-use pin::{Hold, Reserved};
+use parking_lot::Mutex;
+use pin::Reserved;
 use shared::Shared;
 
 /// The cache's unit: a multiple of the block that a checksum of the `.index` object covers.
@@ -85,7 +90,7 @@ pub(crate) struct CacheFull;
 pub(crate) enum Lookup {
     /// Bytes that are right, held where they lie.
     Ready(Arc<Pin>),
-    /// Bytes that an earlier process left.
+    /// Bytes that an earlier process left, or another one brought.
     Unchecked(Unchecked),
     /// Nothing.
     Missing,
@@ -95,25 +100,60 @@ pub(crate) enum Lookup {
 pub(crate) struct Cache {
     shared: Arc<Shared>,
     lanes: Lanes,
+    /// What processes still read that nobody here hears of any more.
+    left: Mutex<Vec<Held>>,
 }
 
 impl Cache {
     /// Looks a chunk up and holds it. Memory only: it never waits for the disk.
     pub(crate) fn get(self: &Arc<Self>, key: &ChunkKey) -> Lookup {
+        self.hold(key).map_or(Lookup::Missing, |held| held.into_found(self, *key))
+    }
+
+    /// Holds a chunk for who checks it by himself. It counts as a use.
+    pub(crate) fn hold(&self, key: &ChunkKey) -> Option<Held> {
         let now = self.shared.now();
-        let Some(found) = self.shared.slots.lock().get(key, now) else {
-            return Lookup::Missing;
-        };
+        let found = self.shared.slots.lock().get(key, now)?;
         if found.promoted {
             // A hint for the next start, dropped when the threads are busy.
             self.lanes.offer(found.slot, Job::Promoted { slot: found.slot, key: *key });
         }
-        let hold = Hold::of(&self.shared, found.slot);
-        if !found.checked {
-            return Lookup::Unchecked(Unchecked::new(self, hold, *key, found.len));
+        Some(Held::new(&self.shared, found))
+    }
+
+    /// A chunk that turned out to be wrong is not found any more. Its entry in the index stays: it
+    /// is compared before it is served after the next start.
+    pub(crate) fn forget(&self, key: &ChunkKey) {
+        if let Some(held) = self.hold(key) {
+            self.shared.slots.lock().forget(held.slot());
         }
-        self.shared.counters.chunk_hits.bump();
-        Lookup::Ready(Arc::new(Pin::new(hold, found.len)))
+    }
+
+    /// Keeps what a process held that is not heard of any more, for as long as it reads from there.
+    pub(crate) fn leave(&self, held: impl IntoIterator<Item = Held>) {
+        self.left.lock().extend(held);
+        self.sweep();
+    }
+
+    /// Lets go of what nobody reads any more of that. A call of the system for each chunk.
+    pub(crate) fn sweep(&self) {
+        let is_read = |held: &Held| self.shared.slabs.is_locked(held.slot()).unwrap_or(true);
+        self.left.lock().retain(is_read);
+    }
+
+    /// How many slots are kept that way.
+    pub(crate) fn left(&self) -> u32 {
+        self.left.lock().len() as u32
+    }
+
+    /// Which owner of its folder this is; nothing where the files have no name.
+    pub(crate) fn era(&self) -> Era {
+        self.shared.claim.as_ref().map_or_else(Era::default, |claim| claim.era)
+    }
+
+    /// How many slots lie in one file.
+    pub(crate) fn slots_per_slab(&self) -> u32 {
+        self.shared.slabs.slots_per_slab()
     }
 
     /// A slot for a chunk that is to be downloaded. What was used least gives way for it.

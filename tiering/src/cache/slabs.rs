@@ -18,9 +18,12 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
 use super::CHUNK_BYTES;
+use super::slot_locks::locked;
 
 /// Slots of a full slab: 1 GiB.
 pub(super) const SLOTS_PER_SLAB: u32 = 4096;
+/// How the names of files begin that have a name for a moment alone.
+const SPARE: &str = "spare-";
 /// The unit in which the system tells how much of the disk a file has.
 const DISK_BLOCK_BYTES: u64 = 512;
 
@@ -70,6 +73,40 @@ impl Slabs {
         Ok(slabs)
     }
 
+    /// One slab that no other cache will find, and that goes with this one.
+    pub(super) fn unnamed(folder: &Path, slots: u32) -> io::Result<Self> {
+        let file = Arc::new(unnamed_file(folder)?);
+        allocate(&file, u64::from(slots) * CHUNK_BYTES)?;
+        let slab = Slab { file, found_bytes: 0 };
+        Ok(Self { files: vec![slab], slots_per_slab: slots })
+    }
+
+    /// How many slots a full file has.
+    pub(super) fn slots_per_slab(&self) -> u32 {
+        self.slots_per_slab
+    }
+
+    /// The slots that other processes have locked, in no order; some may come twice, and some may
+    /// be beyond those that the cache has.
+    pub(super) fn locked_slots(&self) -> io::Result<Vec<u32>> {
+        let mut slots = Vec::new();
+        for (slab, first) in self.files.iter().zip((0_u32..).step_by(self.slots_per_slab as usize))
+        {
+            let bytes = u64::from(self.slots_per_slab) * CHUNK_BYTES;
+            for Range { start, end } in locked(&slab.file, 0..bytes)? {
+                let within = start / CHUNK_BYTES..end.div_ceil(CHUNK_BYTES);
+                slots.extend(within.map(|slot| first.saturating_add(slot as u32)));
+            }
+        }
+        Ok(slots)
+    }
+
+    /// Whether another process has locked a slot.
+    pub(super) fn is_locked(&self, slot: u32) -> io::Result<bool> {
+        let Place { file, position } = self.place(slot);
+        Ok(!locked(&file, position..position + CHUNK_BYTES)?.is_empty())
+    }
+
     pub(super) fn place(&self, slot: u32) -> Place {
         let file = &self.files[self.slab_of(slot) as usize].file;
         let position = u64::from(slot % self.slots_per_slab) * CHUNK_BYTES;
@@ -103,7 +140,24 @@ impl Slab {
 }
 
 fn path(folder: &Path, slab: u32) -> PathBuf {
-    folder.join(format!("slab-{slab:04}"))
+    folder.join(slab_name(slab))
+}
+
+/// The name of a slab in the cache's folder.
+pub(crate) fn slab_name(slab: u32) -> String {
+    format!("slab-{slab:04}")
+}
+
+/// A file that goes when it is closed. A process that dies right here leaves its name to the next
+/// opening of the cache.
+pub(super) fn unnamed_file(folder: &Path) -> io::Result<File> {
+    let path = folder.join(format!("{SPARE}{}", uuid::Uuid::new_v4().simple()));
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    match fs::remove_file(&path) {
+        // Somebody has just opened the cache.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(file),
+        removed => removed.map(|()| file),
+    }
 }
 
 /// Whether the disk has what the files lack of their room.
@@ -127,7 +181,13 @@ fn look_for_room(folder: &Path, wanted: &[(PathBuf, u64)]) -> io::Result<()> {
 }
 
 fn open_slab(path: &Path, bytes: u64) -> io::Result<Slab> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let open = || File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let mut file = open()?;
+    // A part that is to be cut off may still be read by another process: it keeps the old file.
+    if !locked(&file, bytes..u64::MAX >> 1)?.is_empty() {
+        fs::remove_file(path)?;
+        file = open()?;
+    }
     let found_bytes = file.metadata()?.len();
     let slab = Slab { file: Arc::new(file), found_bytes: found_bytes.min(bytes) };
     if found_bytes > bytes {
@@ -158,14 +218,19 @@ pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Removes the slabs numbered `kept` and above.
+/// Removes the slabs numbered `kept` and above, and files that should have no name.
 fn remove_surplus(folder: &Path, kept: u32) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         let number = name.to_str().and_then(|name| name.strip_prefix("slab-"));
-        if number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|slab| slab >= kept) {
-            fs::remove_file(entry.path())?;
+        let surplus =
+            number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|slab| slab >= kept);
+        if surplus || name.to_str().is_some_and(|name| name.starts_with(SPARE)) {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
     }
     Ok(())
