@@ -54,6 +54,8 @@ fn a_read_only_server_that_is_killed_goes_on_where_its_groups_were() {
     let why = server.refused("replay warm t");
     assert!(why.contains("is read in place"), "{why}");
 
+    let why = server.refused("produce t");
+    assert!(why.contains("it is read-only"), "{why}");
     for words in ["topic create more", "topic delete t"] {
         let why = server.refused(words);
         assert!(why.contains("this is a read-only server"), "{words}: {why}");

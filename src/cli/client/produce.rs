@@ -10,6 +10,7 @@ use super::error::ClientError;
 use super::metadata::Topic;
 use crate::model::{Offset, ProducerEpoch, ProducerId, Sequence};
 use crate::record::{BatchBuilder, Codec};
+use crate::wire::ErrorCode;
 use crate::wire::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use crate::wire::messages::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -187,7 +188,12 @@ async fn producer_id(broker: &mut Connection) -> Result<ProducerName, ClientErro
     };
     let answer = broker.call(&request).await?;
     let body: InitProducerIdResponse = answer.read()?;
-    ClientError::check(body.error_code, "a producer id", None)?;
+    // The protocol has no room for words here, and read-only servers answer with this code.
+    let denied = ErrorCode::ClusterAuthorizationFailed.as_i16();
+    let words = (body.error_code == denied).then_some(
+        "this server gives none: it is read-only, or this client may not write (its log says which)",
+    );
+    ClientError::check(body.error_code, "a producer id", words)?;
     let (id, epoch) = (ProducerId(body.producer_id), ProducerEpoch(body.producer_epoch));
     Ok(ProducerName { id, epoch })
 }

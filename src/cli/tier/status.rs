@@ -13,11 +13,10 @@ use crate::http::{ConsumerStatus, PartitionStatus, ServerStatus, TierStatus};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "LOCAL is on the broker's disk, the active segment included; REMOTE is in \
     the object store, also what is on the disk as well; WAITING is sealed and not yet in the \
-    store, for as long as LAG says. Each as bytes in so many segments. A disk that is short of room is \
-    told of below. Consumers that read what is \
+    store, for as long as LAG says. Each as bytes in so many segments. Consumers that read what is \
     not on the disk are shown below: READER is their group, or their client's name before they have \
-    committed an offset. A read-only server says so first, on standard error, and how old its view of \
-    the store is.")]
+    committed an offset. On standard error: that a server is read-only, and how old its view of the \
+    store is; that a disk is short of room.")]
 pub(super) struct Args {
     /// One topic. Default: all of them
     topic: Option<String>,
@@ -42,14 +41,14 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
             bail!("the broker at {} has no partition of topic {topic}", http.http);
         }
     }
-    let disk = http.disk().await?;
+    // Beside the output, which scripts read.
+    if let Some(short) = http.disk().await?.remark() {
+        eprintln!("{short}");
+    }
     let text = || {
         let mut text = table(&partitions).text();
         if !consumers.is_empty() {
             text.push_str(&format!("\n{}", readers(&consumers).text()));
-        }
-        if let Some(short) = disk.remark() {
-            text.push_str(&format!("\n{short}\n"));
         }
         text
     };

@@ -2,7 +2,7 @@
 
 use super::{CollectError, Collection};
 use crate::key::ObjectPart;
-use crate::manifest::{Change, ManifestError, Unfinished};
+use crate::manifest::{Change, ManifestError, RowRange, Unfinished};
 use crate::segment::{RemoteState, Segment};
 use crate::store::StoreError;
 use crate::upload::Written;
@@ -27,11 +27,27 @@ impl Collection<'_> {
             }
             for row in rows {
                 let wanted = self.options.scope.has(&row.partition);
-                if !wanted || self.flying(row.segment_id) || !self.finish_upload(&row).await? {
+                if !wanted || self.flying(row.segment_id) {
+                    skip += 1;
+                } else if self.is_broken_off(&row).await? && !self.finish_upload(&row).await? {
                     skip += 1;
                 }
             }
         }
+    }
+
+    /// Whether the row of an attempt that nobody is at still says `uploading`. It is read once more,
+    /// since the upload may have ended between the page and the look at what is under way; an
+    /// upload is under way before its row says so and until its row says how it ended.
+    async fn is_broken_off(&self, row: &Segment) -> Result<bool, ManifestError> {
+        let range = RowRange {
+            from: row.base,
+            to: row.base.next(),
+            remote: Some(RemoteState::Uploading),
+            limit: 1,
+        };
+        let now = self.tiering.manifest.rows(&row.partition, range).await?;
+        Ok(now.first().is_some_and(|now| now.segment_id == row.segment_id))
     }
 
     /// Whether the row is not `uploading` any more.

@@ -3,6 +3,9 @@
 //! `synchronous=FULL` on the writer: with NORMAL a power cut could forget the last commits, and a
 //! forgotten "local copy may go" is a lost segment. QPSG keeps cached statements from being planned
 //! anew at every use.
+//!
+//! Invariant: a connection's pages are in its own cache and nowhere else in this process. Mapped into
+//! memory, a lookup would be 4 µs faster, and what is resident would grow with the history.
 
 use std::path::Path;
 
@@ -42,7 +45,6 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, ManifestError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(open)?;
     set_up(&connection).map_err(open)?;
-    connection.execute_batch("PRAGMA mmap_size=268435456;").map_err(open)?;
     Ok(connection)
 }
 

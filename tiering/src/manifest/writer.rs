@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -16,6 +17,9 @@ use super::ManifestError;
 const QUEUE_MAX: usize = 1024;
 /// Changes in one transaction.
 const GROUP_MAX: usize = 256;
+/// After so long a transaction takes no further change. Those in it may be thousands of rows each, and
+/// whoever waits for the first ones can go on while the next ones are written.
+const GROUP_TIME: Duration = Duration::from_millis(20);
 
 type CommitResult = Result<(), Arc<rusqlite::Error>>;
 
@@ -108,12 +112,7 @@ fn write_all(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut group = Vec::with_capacity(GROUP_MAX);
     while let Some(first) = jobs.blocking_recv() {
         group.push(first);
-        while group.len() < GROUP_MAX
-            && let Ok(next) = jobs.try_recv()
-        {
-            group.push(next);
-        }
-        let committed = commit(connection, &mut group).map_err(Arc::new);
+        let committed = commit(connection, &mut group, &mut jobs).map_err(Arc::new);
         if let Err(error) = &committed {
             tracing::error!(%error, changes = group.len(), "the manifest could not commit");
         }
@@ -125,14 +124,33 @@ fn write_all(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     }
 }
 
-fn commit(connection: &Connection, group: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+/// Commits the first change of a group, and those that wait by the time it is through.
+fn commit(
+    connection: &Connection,
+    group: &mut Vec<Box<dyn Job>>,
+    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
+) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let done = group
-        .iter_mut()
-        .try_for_each(|job| job.run(connection))
-        .and_then(|()| connection.execute_batch("COMMIT"));
+    let done = run_all(connection, group, jobs).and_then(|()| connection.execute_batch("COMMIT"));
     if done.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
     done
+}
+
+fn run_all(
+    connection: &Connection,
+    group: &mut Vec<Box<dyn Job>>,
+    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
+) -> rusqlite::Result<()> {
+    let began = Instant::now();
+    while let Some(newest) = group.last_mut() {
+        newest.run(connection)?;
+        if group.len() >= GROUP_MAX || began.elapsed() >= GROUP_TIME {
+            break;
+        }
+        let Ok(next) = jobs.try_recv() else { break };
+        group.push(next);
+    }
+    Ok(())
 }

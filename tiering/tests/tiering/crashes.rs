@@ -12,7 +12,7 @@ use icecore_tiering::{
 
 use crate::bad_store::BadStore;
 use crate::conformance::remove_manifest;
-use crate::death::DieAt;
+use crate::death::{DieAt, UploadEndsDuringCollection};
 use crate::fixture::{Fixture, Made, files_under, key, read_log};
 
 async fn collect(tiering: &Tiering) -> icecore_tiering::CollectReport {
@@ -219,4 +219,33 @@ async fn a_dry_run_tells_what_a_collection_would_do_and_does_nothing() {
     let young = tiering.collect_garbage(&options).await.unwrap();
     assert_eq!((young.abandoned, young.unfinished.count), (0, 0), "younger than min_age");
     assert_eq!(store_objects(&fixture).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_upload_that_ends_during_a_collection_is_not_taken_for_broken_off() {
+    let mut fixture = Fixture::new("folder://");
+    let partition = key("t", 0);
+    let broken = fixture.make(&partition, 0, 9, 100_000);
+    let running = fixture.make(&partition, 10, 19, 100_000);
+    fixture.config.steps = DieAt::new(Step::IndexWritten, 1);
+    let tiering = fixture.open().await;
+    tiering.record_sealed(&broken.segment).await.unwrap();
+    tiering.offload(&broken.segment, broken.parts.clone()).await.unwrap_err();
+    drop(tiering);
+
+    let (steps, upload_waits, ended) = UploadEndsDuringCollection::new();
+    fixture.config.steps = steps;
+    let tiering = fixture.open().await;
+    fixture.clock.advance(60_000);
+    let uploading = tiering.clone();
+    let upload = tokio::spawn(async move {
+        let segment = running.upload(&uploading).await;
+        ended.send(()).unwrap();
+        (running, segment)
+    });
+    tokio::task::spawn_blocking(move || upload_waits.recv().unwrap()).await.unwrap();
+    let report = collect(&tiering).await;
+    assert_eq!((report.abandoned, report.completed), (1, 0));
+    let (running, segment) = upload.await.unwrap();
+    assert!(segment.is_live() && read_log(&tiering, &segment).await == running.log);
 }
