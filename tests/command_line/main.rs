@@ -10,5 +10,6 @@ mod policies;
 mod read_only;
 mod records;
 mod replay;
+mod shared_cache;
 mod tiers;
 mod topics;

@@ -45,8 +45,10 @@ pub(super) fn locked(file: &File, range: Range<u64>) -> io::Result<Vec<Range<u64
 fn first_locked(file: &File, range: &Range<u64>) -> io::Result<Option<Range<u64>>> {
     let found = match control(file, libc::F_OFD_GETLK, libc::F_WRLCK, range) {
         Ok(found) => found,
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(None),
-        Err(error) => return Err(error),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::ENOLCK) => return Ok(None),
+            _ => return Err(error),
+        },
     };
     if i32::from(found.l_type) == libc::F_UNLCK {
         return Ok(None);

@@ -8,17 +8,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt as _};
 
-use super::fixture_test::{Process, SOON, Stranger, content, is_right, keep, key, two, until};
+use super::fixture_test::{
+    Process, SOON, Stranger, content, fill, is_right, keep, key, two, until,
+};
 use super::frame::{GuestSays, OwnerSays, Placed, Terms, VERSION, Wire, framed};
 use super::{SharedCache, Turn, socket};
 use crate::cache::{CHUNK_BYTES, CacheSettings};
-use crate::checksum::crc64;
 use crate::clock::SystemClock;
 use crate::steps::RunThrough;
-
-fn fill(ask: u32, chunk: u32, bytes: Bytes) -> GuestSays {
-    GuestSays::Fill { ask, key: key(chunk), sum: crc64(&[&bytes]), bytes }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_makes_no_sense_is_shown_the_door_and_counted_and_the_owner_goes_on() {

@@ -12,6 +12,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use super::frame::{GuestSays, OwnerSays, Terms, VERSION, Wire, framed};
 use super::{Claim, Role, SharedCache, Turn, socket};
 use crate::cache::{CHUNK_BYTES, CacheSettings, ChunkKey, IsRight, Pin};
+use crate::checksum::crc64;
 use crate::clock::SystemClock;
 use crate::counters::{CounterValues, Counters};
 use crate::ids::SegmentId;
@@ -169,4 +170,8 @@ impl Stranger {
     pub(super) async fn is_shown_the_door(mut self) {
         while self.hears().await.is_some() {}
     }
+}
+
+pub(super) fn fill(ask: u32, chunk: u32, bytes: Bytes) -> GuestSays {
+    GuestSays::Fill { ask, key: key(chunk), sum: crc64(&[&bytes]), bytes }
 }

@@ -1,8 +1,8 @@
 //! Which chunks are on their way, in any process of the machine, as the owner of the cache knows it.
 //!
 //! Invariants: a chunk is looked for in the cache and entered here under one lock, so that it is
-//! brought once; a flight ends when its [`Flight`] is dropped, and then whoever waits looks again:
-//! the chunk is there, or the first to look is to bring it.
+//! brought once; a flight ends when its [`Flight`] is dropped, or when somebody waited too long for
+//! it, and then whoever waits looks again: the chunk is there, or the first to look is to bring it.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -19,7 +19,20 @@ pub(super) type Landing = oneshot::Receiver<Infallible>;
 /// The flights of one cache.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    under_way: Mutex<HashMap<ChunkKey, Vec<oneshot::Sender<Infallible>>>>,
+    board: Mutex<Board>,
+}
+
+#[derive(Debug, Default)]
+struct Board {
+    under_way: HashMap<ChunkKey, UnderWay>,
+    /// Tells what was given out at once from everything else.
+    given: u64,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    given: u64,
+    waiters: Vec<oneshot::Sender<Infallible>>,
 }
 
 /// What is known of a chunk, and of those right behind it of which the same is true.
@@ -32,6 +45,7 @@ pub(super) enum Asked {
 /// A chunk that whoever has this brings.
 pub(super) struct Flight {
     flights: Arc<Flights>,
+    given: u64,
     pub(super) key: ChunkKey,
 }
 
@@ -46,39 +60,65 @@ impl Flights {
     /// Looks for `first` and those behind it. With `most` at 0 nothing is given, and the answer is an
     /// empty list.
     pub(super) fn ask(self: &Arc<Self>, cache: &Cache, first: ChunkKey, most: Most) -> Asked {
-        let behind = |n: u32| ChunkKey { chunk: first.chunk.saturating_add(n), ..first };
-        let mut under_way = self.under_way.lock();
-        let held: Vec<_> = (0..most.here).map_while(|n| cache.hold(&behind(n))).collect();
+        let mut board = self.board.lock();
+        let held: Vec<_> = (0..most.here).map_while(|n| cache.hold(&behind(first, n))).collect();
         if !held.is_empty() || cache.has(&first) {
             return Asked::Here(held);
         }
-        if let Some(waiters) = under_way.get_mut(&first) {
+        if let Some(flight) = board.under_way.get_mut(&first) {
             let (waiter, landing) = oneshot::channel();
-            waiters.push(waiter);
+            // Those who have left do not add up.
+            flight.waiters.retain(|waiter| !waiter.is_closed());
+            flight.waiters.push(waiter);
             return Asked::Wait(landing);
         }
-        let mut flights = Vec::new();
-        for key in (0..most.yours).map(behind) {
-            if under_way.contains_key(&key) || cache.has(&key) {
+        board.given += 1;
+        let (given, mut flights) = (board.given, Vec::new());
+        for key in (0..most.yours).map(|n| behind(first, n)) {
+            if board.under_way.contains_key(&key) || cache.has(&key) {
                 break;
             }
-            under_way.insert(key, Vec::new());
-            flights.push(Flight { flights: Arc::clone(self), key });
+            board.under_way.insert(key, UnderWay { given, waiters: Vec::new() });
+            flights.push(Flight { flights: Arc::clone(self), given, key });
         }
         // The first one ends last: who waits for it then finds the others free as well.
         flights.reverse();
         Asked::Yours(flights)
     }
 
+    /// Nobody waits any longer for a chunk and for those behind it that were given out with it: they
+    /// are the next one's turn, whatever becomes of their flights.
+    pub(super) fn overdue(&self, first: &ChunkKey) {
+        let mut board = self.board.lock();
+        let Some(given) = board.under_way.get(first).map(|flight| flight.given) else { return };
+        let mut ended = Vec::new();
+        for key in (0..).map(|n| behind(*first, n)) {
+            if board.under_way.get(&key).is_none_or(|flight| flight.given != given) {
+                break;
+            }
+            ended.extend(board.under_way.remove(&key));
+        }
+        drop(board);
+        // Only now, so that nobody finds some of them still under way.
+        drop(ended);
+    }
+
     /// How many wait for a chunk.
     #[cfg(test)]
     pub(super) fn waiters(&self, key: &ChunkKey) -> usize {
-        self.under_way.lock().get(key).map_or(0, Vec::len)
+        self.board.lock().under_way.get(key).map_or(0, |flight| flight.waiters.len())
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.flights.under_way.lock().remove(&self.key);
+        let mut board = self.flights.board.lock();
+        if board.under_way.get(&self.key).is_some_and(|flight| flight.given == self.given) {
+            board.under_way.remove(&self.key);
+        }
     }
+}
+
+fn behind(first: ChunkKey, n: u32) -> ChunkKey {
+    ChunkKey { chunk: first.chunk.saturating_add(n), ..first }
 }

@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::flights::Flights;
 use super::frame::{GuestSays, OwnerSays, Terms, VERSION, Wire, framed};
-use super::link::HELLO_MAX;
+use super::link::{HELLO_MAX, Patience};
 use super::session::{SessionEnd, serve};
-use super::socket;
+use super::{State, socket};
 use crate::cache::{CHUNK_BYTES, Cache, ChunkKey, Held};
 use crate::counters::Counters;
 
@@ -43,6 +43,7 @@ pub(super) struct Host {
     pub(super) cache: Arc<Cache>,
     pub(super) flights: Arc<Flights>,
     pub(super) counters: Arc<Counters>,
+    pub(super) patience: Patience,
     /// No guest is welcome any more.
     closing: Arc<AtomicBool>,
     guests: Arc<AtomicI64>,
@@ -51,15 +52,17 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new(
-        cache: Arc<Cache>,
-        flights: Arc<Flights>,
-        counters: Arc<Counters>,
-        closing: Arc<AtomicBool>,
-        guests: Arc<AtomicI64>,
-    ) -> Arc<Self> {
-        let (holds, fills) = (AtomicI64::new(0), Semaphore::new(FILLS_MAX));
-        Arc::new(Self { cache, flights, counters, closing, guests, holds, fills })
+    pub(super) fn new(cache: Arc<Cache>, flights: Arc<Flights>, state: &State) -> Arc<Self> {
+        Arc::new(Self {
+            cache,
+            flights,
+            counters: Arc::clone(&state.counters),
+            patience: state.patience,
+            closing: Arc::clone(&state.closing),
+            guests: Arc::clone(&state.guests),
+            holds: AtomicI64::new(0),
+            fills: Semaphore::new(FILLS_MAX),
+        })
     }
 
     /// Serves guests until `stop`.

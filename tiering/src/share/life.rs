@@ -151,9 +151,7 @@ impl Life {
             folder = %folder.display(), shared = listener.is_some(),
             "this process owns the read cache"
         );
-        let State { counters, closing, guests, .. } = &*self.state;
-        let (counters, closing) = (Arc::clone(counters), Arc::clone(closing));
-        let host = Host::new(cache, flights, counters, closing, Arc::clone(guests));
+        let host = Host::new(cache, flights, &self.state);
         host.run(folder, listener, &self.stop).await;
     }
 

@@ -40,7 +40,8 @@ pub(super) struct Patience {
     /// behind some others keeps readers waiting longer than a second write does.
     fill: Duration,
     /// For a chunk that somebody else brings, 5 s: a request of 32 MiB takes as long from a store
-    /// that gives 6 MB/s. To fetch it twice is cheaper than a reader that waits on.
+    /// that gives 6 MB/s. To fetch it twice is cheaper than a reader that waits on. The owner keeps
+    /// to it, and gives the chunk to who waits; a guest waits twice as long for that.
     pub(super) flight: Duration,
 }
 
@@ -182,7 +183,7 @@ impl Link {
         match self.in_time(self.patience.answer, answers.recv()).await.flatten() {
             Some(Answer::Here(loans)) => Heard::Here(loans, false),
             Some(Answer::Yours(brought)) => Heard::Yours(brought),
-            Some(Answer::Wait) => match timeout(self.patience.flight, answers.recv()).await {
+            Some(Answer::Wait) => match timeout(self.patience.flight * 2, answers.recv()).await {
                 Ok(Some(Answer::Here(loans))) => Heard::Here(loans, true),
                 Ok(Some(Answer::Yours(brought))) => Heard::Yours(brought),
                 _ => Heard::Nothing,

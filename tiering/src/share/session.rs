@@ -13,8 +13,9 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::flights::{Asked, Flight, Landing, Most};
+use super::flights::{Asked, Flight, Most};
 use super::frame::{COUNT_MAX, FrameError, GuestSays, OwnerSays, Placed, VERSION, Wire};
 use super::host::Host;
 use super::link::{ASKS_MAX, FILLS_MAX};
@@ -60,8 +61,8 @@ impl SessionEnd {
 
 /// Something that the guest waits for.
 enum Done {
-    /// A flight has ended.
-    Landed { ask: u32, key: ChunkKey, count: u32 },
+    /// A flight has ended, or was waited for too long.
+    Landed { ask: u32, key: ChunkKey, count: u32, overdue: bool },
     /// A chunk was taken in, or not.
     Filled { ask: u32, held: Option<Held> },
 }
@@ -153,7 +154,13 @@ impl Session {
 
     fn done(&mut self, done: Done) -> Result<(), SessionEnd> {
         match done {
-            Done::Landed { ask, key, count } => self.answer(ask, key, count, true),
+            Done::Landed { ask, key, count, overdue } => {
+                if overdue {
+                    self.host.counters.guest_fallbacks.bump();
+                    self.host.flights.overdue(&key);
+                }
+                self.answer(ask, key, count, true)
+            }
             Done::Filled { ask, held } => {
                 self.fills -= 1;
                 match held.filter(|_| self.room() > 0) {
@@ -179,7 +186,11 @@ impl Session {
         let most = Most { here: count.min(HERE_MAX).min(self.room()), yours: count.min(yours) };
         let says = match self.host.flights.ask(&self.host.cache, key, most) {
             Asked::Wait(landing) => {
-                self.pending.push(Box::pin(landed(landing, ask, key, count)));
+                let landed = timeout(self.host.patience.flight, landing);
+                self.pending.push(Box::pin(async move {
+                    let overdue = landed.await.is_err();
+                    Done::Landed { ask, key, count, overdue }
+                }));
                 if told {
                     return Ok(());
                 }
@@ -261,10 +272,4 @@ impl Drop for Session {
         self.host.holds_changed(-i64::from(self.holds));
         self.host.cache.leave(self.held.drain().flat_map(|(_, held)| held));
     }
-}
-
-async fn landed(landing: Landing, ask: u32, key: ChunkKey, count: u32) -> Done {
-    // It never says anything: it ends.
-    let _ = landing.await;
-    Done::Landed { ask, key, count }
 }

@@ -1,10 +1,12 @@
 //! Several processes and one cache: what each is given, and who owns it next.
 
 use std::os::unix::fs::FileExt as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Turn;
-use super::fixture_test::{Process, SOON, Stranger, bytes_of, content, keep, key, two, until};
+use super::fixture_test::{
+    Process, SOON, Stranger, bytes_of, content, fill, keep, key, two, until,
+};
 use super::frame::{GuestSays, OwnerSays};
 use crate::cache::Lookup;
 
@@ -84,6 +86,29 @@ async fn a_guest_that_leaves_in_the_middle_of_a_flight_leaves_it_to_who_waits() 
     });
     assert!(by_owner.1 && by_guest.1 && began.elapsed() < SOON);
     assert_eq!(owner.counted().guest_fallbacks + guest.counted().guest_fallbacks, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_hangs_in_the_middle_of_a_flight_is_passed_over_with_all_that_it_was_to_bring()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let hasty = Duration::from_millis(5);
+    let owner = Process::patient(folder.path(), 64, hasty).await;
+    let guest = Process::new(folder.path(), 64).await;
+    let (mut stranger, _) = Stranger::welcomed(folder.path()).await;
+    for (ask, chunk) in [(1, 0), (2, 10)] {
+        stranger.says(&GuestSays::Ask { ask, key: key(chunk), count: 4 }).await;
+        assert_eq!(stranger.hears().await, Some(OwnerSays::Yours { ask, count: 4 }));
+    }
+    assert_eq!(owner.claim(1, 9).await.count(), 9, "up to what else is on its way");
+    assert_eq!(guest.claim(10, 9).await.count(), 9);
+    assert_eq!(owner.counted().guest_fallbacks, 2);
+    assert_eq!(owner.fetched(0..14).await.len(), 14);
+    // It wakes up, and brings what is there already.
+    stranger.says(&fill(3, 0, content(0))).await;
+    assert!(matches!(stranger.hears().await, Some(OwnerSays::Filled { ask: 3, .. })));
+    drop(stranger);
+    assert_eq!(guest.fetched(0..14).await, [0; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

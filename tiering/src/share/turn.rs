@@ -13,7 +13,7 @@ use super::flights::{Asked, Flight, Most};
 use super::link::{Brought, Heard, Link};
 use super::loan::Loan;
 use super::{Guest, Owner, Role, SharedCache, State};
-use crate::cache::{Cache, CacheFull, ChunkKey, IsRight, Lookup, Pin, Unchecked};
+use crate::cache::{Cache, CacheFull, ChunkKey, Held, IsRight, Lookup, Pin, Unchecked};
 
 /// Chunks that are taken up in one go.
 const HERE_MAX: u32 = 32;
@@ -104,37 +104,24 @@ impl SharedCache {
 
     async fn turn_of_owner(&self, owner: &Owner, first: ChunkKey, count: u32) -> Turn {
         let most = Most { here: count.min(HERE_MAX), yours: count };
-        let waits = async {
-            let mut waited = false;
-            loop {
-                match owner.flights.ask(&owner.cache, first, most) {
-                    Asked::Wait(landing) => {
-                        waited = true;
-                        let _ = landing.await;
+        let mut waited = false;
+        loop {
+            match owner.flights.ask(&owner.cache, first, most) {
+                Asked::Here(held) => {
+                    self.state.counters.shared_flights.add(waited.into());
+                    return Turn::Here(found(owner, first, held));
+                }
+                Asked::Yours(flights) => {
+                    return Turn::Fetch(self.claim(flights.len() as u32, By::Owner(flights)));
+                }
+                Asked::Wait(landing) => {
+                    waited = true;
+                    if timeout(self.state.patience.flight, landing).await.is_err() {
+                        self.state.counters.guest_fallbacks.bump();
+                        owner.flights.overdue(&first);
                     }
-                    asked => return (asked, waited),
                 }
             }
-        };
-        match timeout(self.state.patience.flight, waits).await {
-            Ok((Asked::Here(held), waited)) => {
-                if waited {
-                    self.state.counters.shared_flights.bump();
-                }
-                let keys = (first.chunk..).map(|chunk| ChunkKey { chunk, ..first });
-                let found = held.into_iter().zip(keys);
-                let found =
-                    found.filter_map(|(held, key)| match held.into_found(&owner.cache, key) {
-                        Lookup::Ready(pin) => Some(Found::Ready(pin)),
-                        Lookup::Unchecked(unchecked) => Some(Found::Unchecked(unchecked)),
-                        Lookup::Missing => None,
-                    });
-                Turn::Here(found.collect())
-            }
-            Ok((Asked::Yours(flights), _)) => {
-                Turn::Fetch(self.claim(flights.len() as u32, By::Owner(flights)))
-            }
-            Ok((Asked::Wait(_), _)) | Err(_) => Turn::Fetch(self.alone(count)),
         }
     }
 
@@ -165,11 +152,23 @@ impl SharedCache {
     }
 }
 
+/// What the owner has, for its own readers.
+fn found(owner: &Owner, first: ChunkKey, held: Vec<Held>) -> Vec<Found> {
+    let keys = (first.chunk..).map(|chunk| ChunkKey { chunk, ..first });
+    let found = held.into_iter().zip(keys);
+    let found = found.filter_map(|(held, key)| match held.into_found(&owner.cache, key) {
+        Lookup::Ready(pin) => Some(Found::Ready(pin)),
+        Lookup::Unchecked(unchecked) => Some(Found::Unchecked(unchecked)),
+        Lookup::Missing => None,
+    });
+    found.collect()
+}
+
 /// Lets go of what was not used lately when little more may be held.
 fn make_room(guest: &Guest, link: &Link) {
     let most = link.lender().terms().holds_max;
     if link.lender().loans() + most / 4 >= most {
-        guest.lent.shrink_to((super::lent_max(link) / 2) as usize);
+        guest.lent.shrink_to((super::lent_max(link) * 2 / 3) as usize);
     }
 }
 

@@ -188,7 +188,9 @@ async fn processes_that_read_one_after_another_fetch_each_byte_once() {
     assert_eq!(told.each_ref().map(|told| told.is_guest), [false, true]);
     assert_fetched_once(&told);
     assert_eq!(told[1].log_gets, 0, "{told:?}");
-    assert_eq!(told[1].shared_hits, SEGMENTS as u64 * (SEGMENT_BYTES.div_ceil(CHUNK) + 1));
+    // A chunk that had to make room before its reader came is lent once more.
+    let chunks_and_indexes = SEGMENTS as u64 * (SEGMENT_BYTES.div_ceil(CHUNK) + 1);
+    assert!(told[1].shared_hits >= chunks_and_indexes, "{told:?}");
     let mut third = shared.start("c");
     third.read();
     assert_eq!((third.status().log_gets, third.status().index_gets), (0, 0));
