@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use icecore::metrics::SocketMetrics;
 use icecore::model::FileSlice;
-use icecore::server::{Limits, Server};
+use icecore::server::{Limits, Listening, Server};
 use icecore::wire::exchange::{Piece, Reply, ReplyFrame, RequestFrame, Service, Started};
 use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::runtime::Runtime;
@@ -99,8 +99,9 @@ fn serve(hot: Arc<File>, cold: Arc<File>) -> io::Result<Running> {
     let runtime = runtime(2, SERVER_THREADS)?;
     thread::spawn(move || {
         runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            server.run("PLAINTEXT", listener, CancellationToken::new()).await;
+            let socket = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            let listeners = vec![Listening { name: "PLAINTEXT".into(), socket }];
+            server.run(listeners, CancellationToken::new()).await;
         });
     });
     Ok(Running { address, metrics })

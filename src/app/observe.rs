@@ -1,35 +1,40 @@
 //! The broker as it is seen from the HTTP port.
 
-use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use icecore_tiering::{Bounds, StoreState};
+use icecore_tiering::Bounds;
 use parking_lot::Mutex;
 
 use super::follow::View;
 use super::jobs::Jobs;
 use super::policies::PolicyDesk;
-use super::{disk, replay_plan, replays};
+use super::sampling::sealed_for;
+use super::{disk, remarks, replay_plan, replays};
 use crate::broker::Broker;
 use crate::config::PolicyText;
+use crate::coordinator::Groups;
 use crate::http::{
     AskError, DiskStatus, Explained, JobRefused, JobRequest, JobStatus, ObserveError, Observed,
     PartitionStatus, PlanAsk, PolicyOutcome, PolicyStatus, ReplayPlan, ReplaysStatus, ServerStatus,
     TierJobs, TierPolicies, TierStatus, WarmAsk, Warmed,
 };
-use crate::log::{FileKind, Sealed};
-use crate::replica::{Partition, Replicas};
+use crate::log::Sealed;
+use crate::replica::{Partition, Replicas, Upkeep};
 
 /// Tells how far the start is, and where bytes lie once it is done.
 pub(super) struct Observer {
     state: Mutex<State>,
+    began: Instant,
 }
 
 /// What can be looked at and asked once the broker has started, beside its partitions.
+#[derive(Clone)]
 pub(super) struct Parts {
     pub(super) broker: Arc<Broker>,
+    pub(super) groups: Arc<Groups>,
+    pub(super) upkeep: Arc<Upkeep>,
     pub(super) policies: Arc<PolicyDesk>,
     /// None without a remote tier, and where the store is another broker's.
     pub(super) jobs: Option<Arc<Jobs>>,
@@ -44,20 +49,22 @@ enum State {
 
 impl Observer {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State::NotReady("starting".into())) }
+        Self { state: Mutex::new(State::NotReady("starting".into())), began: Instant::now() }
     }
 
     /// Notes what the start is waiting for.
     pub(super) fn starting(&self, what: &str) {
         *self.state.lock() = State::NotReady(format!("starting: {what}"));
+        tracing::debug!(step = what, after_ms = self.began.elapsed().as_millis(), "starting");
     }
 
     pub(super) fn ready(&self, replicas: Arc<Replicas>, parts: Parts) {
         *self.state.lock() = State::Ready(replicas, parts);
     }
 
-    pub(super) fn ending(&self) {
-        *self.state.lock() = State::NotReady("ending".into());
+    /// Notes what the end is at. Nothing is looked at or asked any more.
+    pub(super) fn ending(&self, what: &str) {
+        *self.state.lock() = State::NotReady(format!("ending: {what}"));
     }
 
     fn replicas(&self) -> Result<Arc<Replicas>, String> {
@@ -114,18 +121,11 @@ impl Observed for Observer {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let Ok(replicas) = self.replicas() else { return Vec::new() };
-        let store = match replicas.tiering().map(|tiering| tiering.store_state()) {
-            Some(StoreState::LeftAlone { since, held_back, error, .. }) => Some(format!(
-                "the object store has failed for {} s and is left alone, {held_back} calls were not \
-                 made: {error}",
-                since.as_secs()
-            )),
-            Some(StoreState::Answering) | None => None,
+        let ready = match &*self.state.lock() {
+            State::Ready(replicas, parts) => Some((replicas.clone(), parts.clone())),
+            State::NotReady(_) => None,
         };
-        let disk = disk::status(&replicas.space().report());
-        let view = self.view().map(|view| view.words());
-        view.into_iter().chain(store).chain(disk.remark()).collect()
+        ready.map_or_else(Vec::new, |(replicas, parts)| remarks::of(&replicas, &parts))
     }
 
     fn disk(&self) -> Result<DiskStatus, ObserveError> {
@@ -252,7 +252,7 @@ fn status(partition: &Partition, bounds: Option<Bounds>) -> PartitionStatus {
             bytes: pending.iter().map(|segment| segment.size()).sum(),
         },
         oldest_timestamp_ms: oldest,
-        upload_lag_ms: pending.first().map_or(0, |oldest| sealed_for_ms(oldest)),
+        upload_lag_ms: pending.first().map_or(0, |oldest| millis(sealed_for(oldest))),
     }
 }
 
@@ -265,12 +265,6 @@ fn local_oldest(partition: &Partition) -> Option<i64> {
     first.ok().filter(|ms| *ms >= 0)
 }
 
-/// How long ago the segment was last written; 0 when it is gone meanwhile.
-fn sealed_for_ms(segment: &Sealed) -> i64 {
-    let age = || -> io::Result<i64> {
-        let written = std::fs::metadata(segment.path(FileKind::Log))?.modified()?;
-        let age = SystemTime::now().duration_since(written).unwrap_or_default();
-        Ok(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
-    };
-    age().unwrap_or(0)
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_tiering::{
-    FindClustersError, OpenError, OwnerError, PartitionKey, Scope, StoreSettings, SystemClock,
-    Tiering, TieringConfig,
+    FindClustersError, Headers, OpenError, OwnerError, PartitionKey, ReconcileProgress, Scope,
+    StoreSettings, SystemClock, Tiering, TieringConfig,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::claim::{Claim, claim, raise_open_files};
 use super::follow::{Eye, EyeParts, Follower};
@@ -21,13 +22,15 @@ use super::owner::OwnerTask;
 use super::policies::PolicyDesk;
 use super::store_threads::StoreThreads;
 use super::store_wait::until_reachable;
-use super::{empty_disk, follow, owner, restore};
+use super::{empty_disk, follow, owner, restore, sampling};
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, OpenMetaStoreError, SqliteMetaStore, load_image, put_in_force};
-use crate::config::{BrokerConfig, EmptyDisk};
+use crate::config::{Address, BrokerConfig, EmptyDisk, Listener};
 use crate::coordinator::{Groups, GroupsParts, Rules};
 use crate::log::LogEnv;
-use crate::metadata::{BrokerNode, LiveImage, MetaStore, MetaStoreError, TopicImage};
+use crate::metadata::{
+    BrokerNode, ClusterImage, Endpoint, LiveImage, MetaStore, MetaStoreError, TopicImage,
+};
 use crate::metrics::Metrics;
 use crate::model::BrokerId;
 use crate::pace::Paces;
@@ -169,17 +172,17 @@ pub(super) struct Started {
     pub(super) paces: Arc<Paces>,
     pub(super) store_threads: StoreThreads,
     controller: Arc<Controller>,
-    image: Arc<LiveImage>,
+    pub(super) image: Arc<LiveImage>,
     store: Arc<dyn MetaStore>,
     deleting: Vec<TopicImage>,
     _claim: Claim,
 }
 
-/// Opens everything. `address` is the one that the Kafka listener is bound to; `stop` is cancelled
-/// when another broker takes over.
+/// Opens everything. `listeners` are Kafka's, with the addresses that they are bound to; `stop` is
+/// cancelled when another broker takes over.
 pub(super) async fn start(
     config: &Arc<BrokerConfig>,
-    address: SocketAddr,
+    listeners: &[(Arc<str>, SocketAddr)],
     metrics: &Arc<Metrics>,
     observer: &Observer,
     stop: &CancellationToken,
@@ -214,12 +217,14 @@ pub(super) async fn start(
         pace: paces.copies.clone(),
         fetch_pace: paces.fetches.clone(),
         downloads_on: Some(store_threads.handle()),
+        watch: Arc::new(sampling::Watch(metrics.store.clone())),
         ..tiering_config(config, &cluster_id)
     };
     let tiering = tiering(config, wanted, observer).await?;
     let owner = match &tiering {
         Some(tiering) if leads => {
-            let identity = owner::identity(instance, Some(address));
+            let first = listeners.first().map(|(_, address)| *address);
+            let identity = owner::identity(instance, first);
             let ownership = owner::own(tiering, identity, observer).await?;
             Some(OwnerTask::start(ownership, stop.clone()))
         }
@@ -237,9 +242,10 @@ pub(super) async fn start(
         suspects,
         env: env.clone(),
         lanes: std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX),
+        metrics: metrics.broker.clone(),
         watermarks: WantedWatermarks { low: config.disk_free_low(), high: config.disk_free_high() },
     })?);
-    let node = node(config, address);
+    let node = node(config, listeners);
     let loaded = load_image(config, &*store, &cluster_id, node).await?;
     let (image, deleting) = loaded;
     put_in_force(&paces, config, &image.broker_overrides);
@@ -249,10 +255,7 @@ pub(super) async fn start(
             tracing::warn!(topic = %topic.name, %error, "a deleted topic keeps its folders for now");
         }
     }
-    for topic in image.topics() {
-        replicas.host_topic(topic).await?;
-    }
-    replicas.end_start().await?;
+    host_all(&replicas, &image, observer).instrument(tracing::info_span!("open logs")).await?;
     let image = Arc::new(LiveImage::new(image));
     let controller = Arc::new(Controller::new(
         config.clone(),
@@ -304,6 +307,22 @@ pub(super) async fn start(
     })
 }
 
+/// Opens all logs, and tells how far that is.
+async fn host_all(
+    replicas: &Arc<Replicas>,
+    image: &ClusterImage,
+    observer: &Observer,
+) -> Result<(), HostError> {
+    let all: usize = image.topics().map(|topic| topic.partitions.len()).sum();
+    let mut open = 0;
+    for topic in image.topics() {
+        observer.starting(&format!("recovering the logs, {open} of {all} partitions are open"));
+        replicas.host_topic(topic).await?;
+        open += topic.partitions.len();
+    }
+    replicas.end_start().await
+}
+
 /// Refuses a data directory that was made for something else. Gives the cluster's id, if it is known.
 async fn role(
     config: &BrokerConfig,
@@ -348,13 +367,17 @@ async fn cluster_id(wanted: Option<String>, store: &dyn MetaStore) -> Result<Str
     }
 }
 
-fn node(config: &BrokerConfig, address: SocketAddr) -> BrokerNode {
-    let (host, port) = match config.advertise() {
-        Some((host, port)) => (host.to_owned(), port),
-        None => (address.ip().to_string(), address.port()),
+fn node(config: &BrokerConfig, listeners: &[(Arc<str>, SocketAddr)]) -> BrokerNode {
+    let endpoint = |(given, (name, bound)): (&Listener, &(Arc<str>, SocketAddr))| {
+        let (host, port) = match given.advertised() {
+            Some(Address { host, port }) => (host.clone(), *port),
+            None => (bound.ip().to_string(), bound.port()),
+        };
+        Endpoint { listener: Arc::clone(name), host: host.into(), port }
     };
+    let endpoints = config.listeners().iter().zip(listeners).map(endpoint).collect();
     let rack = config.rack().map(Into::into);
-    BrokerNode { id: BrokerId(config.node_id()), host: host.into(), port, rack }
+    BrokerNode { id: BrokerId(config.node_id()), endpoints, rack }
 }
 
 /// Opens the remote tier; a store that is out of reach is waited for, anything else is an error.
@@ -374,7 +397,13 @@ async fn tiering(
     if tiering.needs_reconcile() && !tiering.is_read_only() {
         observer.starting("rebuilding the manifest from the object store");
         // The logs are not open yet: what lies on the disk as well is found again by its offsets.
-        let report = tiering.reconcile(&Scope::All, &[]).await?;
+        let told = |done: ReconcileProgress| {
+            observer.starting(&format!(
+                "rebuilding the manifest from the object store, {} of {} partitions, {} segments",
+                done.partitions, done.of_partitions, done.segments
+            ));
+        };
+        let report = tiering.rebuild(&Scope::All, &[], Headers::All, &told).await?;
         tracing::info!(?report, "the manifest was rebuilt from the object store");
     }
     Ok(Some(tiering))

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Broker;
 use super::describe_configs::{RESOURCE_BROKER, RESOURCE_TOPIC, is_this_broker, wrong_broker};
+use super::{Broker, Call};
 use crate::cluster::{AlterBrokerError, AlterTopicError};
 use crate::config::{AlterError, BrokerScope, Operation, alter, describe_broker, describe_topic};
 use crate::wire::ErrorCode;
@@ -25,6 +25,7 @@ struct Change {
     what: What,
 }
 
+#[derive(Debug)]
 enum What {
     All(BTreeMap<String, String>),
     Some(Vec<(String, Operation)>),
@@ -46,6 +47,7 @@ impl What {
 
 pub(super) async fn replace_all(
     broker: &Broker,
+    call: &Call,
     request: AlterConfigsRequest<'_>,
 ) -> AlterConfigsResponse<'static> {
     let mut responses = Vec::with_capacity(request.resources.len());
@@ -63,7 +65,7 @@ pub(super) async fn replace_all(
                     name: name.clone(),
                     what: What::All(all),
                 };
-                once(&mut seen, &change, apply(broker, &change, request.validate_only)).await
+                once(&mut seen, &change, apply(broker, call, &change, request.validate_only)).await
             }
             Err(refusal) => Err(refusal),
         };
@@ -80,6 +82,7 @@ pub(super) async fn replace_all(
 
 pub(super) async fn incremental(
     broker: &Broker,
+    call: &Call,
     request: IncrementalAlterConfigsRequest<'_>,
 ) -> IncrementalAlterConfigsResponse<'static> {
     let mut responses = Vec::with_capacity(request.resources.len());
@@ -95,7 +98,7 @@ pub(super) async fn incremental(
                     name: name.clone(),
                     what: What::Some(some),
                 };
-                once(&mut seen, &change, apply(broker, &change, request.validate_only)).await
+                once(&mut seen, &change, apply(broker, call, &change, request.validate_only)).await
             }
             Err(refusal) => Err(refusal),
         };
@@ -145,20 +148,36 @@ fn operation(
     Ok((name, operation))
 }
 
-async fn apply(broker: &Broker, change: &Change, validate_only: bool) -> Result<(), Refusal> {
-    match change.resource_type {
-        RESOURCE_TOPIC => apply_to_topic(broker, change, validate_only).await,
-        RESOURCE_BROKER if change.name.is_empty() => {
-            apply_to_broker(broker, BrokerScope::All, &change.what, validate_only).await
+async fn apply(
+    broker: &Broker,
+    call: &Call,
+    change: &Change,
+    validate_only: bool,
+) -> Result<(), Refusal> {
+    let Change { resource_type, name, what } = change;
+    let kind = match *resource_type {
+        RESOURCE_TOPIC => {
+            apply_to_topic(broker, change, validate_only).await?;
+            "topic"
         }
-        RESOURCE_BROKER if is_this_broker(broker, &change.name) => {
-            apply_to_broker(broker, BrokerScope::Own, &change.what, validate_only).await
+        RESOURCE_BROKER if name.is_empty() => {
+            apply_to_broker(broker, BrokerScope::All, what, validate_only).await?;
+            "all brokers"
         }
-        RESOURCE_BROKER => Err((ErrorCode::InvalidRequest, wrong_broker(broker, &change.name))),
+        RESOURCE_BROKER if is_this_broker(broker, name) => {
+            apply_to_broker(broker, BrokerScope::Own, what, validate_only).await?;
+            "broker"
+        }
+        RESOURCE_BROKER => return Err((ErrorCode::InvalidRequest, wrong_broker(broker, name))),
         other => {
-            Err((ErrorCode::InvalidRequest, format!("resource type {other} has no settings here")))
+            let told = format!("resource type {other} has no settings here");
+            return Err((ErrorCode::InvalidRequest, told));
         }
+    };
+    if !validate_only {
+        tracing::info!(of = kind, name, settings = ?what, by = %call.client(), "settings altered");
     }
+    Ok(())
 }
 
 async fn apply_to_topic(

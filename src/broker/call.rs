@@ -1,15 +1,20 @@
 //! One request on its way through the broker: its header decoded once, its body on demand, its
 //! response encoded in the version that was asked for.
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes};
+use tracing::Span;
+use tracing::field::Empty;
 
+use crate::metrics::Metrics;
 use crate::model::FileSlice;
 use crate::wire::exchange::{CloseReason, Piece, Reply, ReplyFrame, RequestFrame};
 use crate::wire::frame::RequestHeader;
 use crate::wire::messages::api::ApiKey;
-use crate::wire::{Decoder, Encoder, Message, Request};
+use crate::wire::{Decoder, Encoder, ErrorCode, Message, Request};
 
 /// Room that most responses need.
 const RESPONSE_CAPACITY_BYTES: usize = 512;
@@ -23,6 +28,9 @@ pub(super) struct Call {
     pub api: ApiKey,
     /// In which version; one that is advertised, but for ApiVersions.
     pub version: i16,
+    /// Its trace; none is made, and next to nothing paid, while nobody traces.
+    pub span: Span,
+    metrics: Arc<Metrics>,
     correlation_id: i32,
     client_id: Option<Range<usize>>,
     body_at: usize,
@@ -36,6 +44,7 @@ impl Call {
     /// client could read.
     pub(super) fn new(
         frame: RequestFrame,
+        metrics: &Arc<Metrics>,
         served: impl Fn(ApiKey, i16) -> bool,
     ) -> Result<Self, CloseReason> {
         let bytes = &frame.bytes[..];
@@ -53,13 +62,55 @@ impl Call {
             header.client_id.as_deref().and_then(|text| range_in(bytes, text.as_bytes()));
         let (correlation_id, body_at) = (header.correlation_id, bytes.len() - decoder.remaining());
         drop(header);
-        Ok(Self { api, version, correlation_id, client_id, body_at, frame })
+        let (span, metrics) = (Span::none(), metrics.clone());
+        let mut call =
+            Self { api, version, span, metrics, correlation_id, client_id, body_at, frame };
+        call.span = call.span();
+        Ok(call)
+    }
+
+    fn span(&self) -> Span {
+        tracing::info_span!(
+            "request",
+            otel.name = self.api.name(),
+            otel.kind = "server",
+            api = self.api.name(),
+            version = self.version,
+            client_id = self.client_id(),
+            client = %self.frame.connection.peer,
+            request_bytes = whole(self.frame.bytes.len()),
+            answer_bytes = Empty,
+            topics = Empty,
+            partitions = Empty,
+        )
+    }
+
+    /// Tells the trace how many topics and partitions the request is about.
+    pub(super) fn is_about(&self, topics: usize, partitions: usize) {
+        self.span.record("topics", whole(topics)).record("partitions", whole(partitions));
+    }
+
+    /// Tells the trace what goes back.
+    pub(super) fn answered(span: &Span, reply: &Reply) {
+        if let (false, Reply::Frame(frame)) = (span.is_disabled(), reply) {
+            span.record("answer_bytes", whole(frame.wire_len()));
+        }
+    }
+
+    /// Who asks, for the log.
+    pub(super) fn client(&self) -> Client<'_> {
+        Client(self)
     }
 
     /// The client's name for itself, empty when it gave none.
     pub(super) fn client_id(&self) -> &str {
         let bytes = self.client_id.clone().and_then(|range| self.frame.bytes.get(range));
         bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// The name of the listener that the client came in by.
+    pub(super) fn listener(&self) -> &str {
+        &self.frame.connection.listener
     }
 
     /// Decodes the body; what it borrows points into the frame. Bytes after it are left alone, as
@@ -113,6 +164,11 @@ impl Call {
             tracing::error!(api = self.api.name(), version, %error, "a response cannot be encoded");
             return Reply::Close(malformed(self.api.as_i16(), version, error));
         }
+        let counts = self.metrics.requests.api(self.api.as_i16(), self.api.name());
+        for (code, count) in encoder.error_codes().iter() {
+            let name = ErrorCode::from_i16(code).map_or("UNKNOWN_SERVER_ERROR", ErrorCode::name);
+            counts.errors(code, name, count);
+        }
         let total = encoder.total_len() - 4;
         let (mut head, cuts) = encoder.into_parts();
         let Ok(length) = i32::try_from(total) else {
@@ -128,6 +184,20 @@ impl Call {
             .collect();
         Reply::Frame(ReplyFrame { head: head.freeze(), pieces })
     }
+}
+
+/// The client's name for itself, with whatever it has in it escaped, and its address.
+pub(super) struct Client<'c>(&'c Call);
+
+impl fmt::Display for Client<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {}", self.0.client_id(), self.0.frame.connection.peer)
+    }
+}
+
+/// A number as traces have it: one without a sign would come to the collector as text.
+pub(super) fn whole(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
 }
 
 fn malformed(

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Broker;
+use super::{Broker, Call};
 use crate::cluster::GrowTopicError;
 use crate::coordinator::OFFSETS_TOPIC;
 use crate::wire::ErrorCode;
@@ -18,12 +18,13 @@ const KEEPS_ITS_NUMBER: &str = "the number of partitions of __consumer_offsets s
 
 pub(super) async fn handle(
     broker: &Broker,
+    call: &Call,
     request: CreatePartitionsRequest<'_>,
 ) -> CreatePartitionsResponse<'static> {
     let (mut seen, mut results) = (HashSet::new(), Vec::with_capacity(request.topics.len()));
     for topic in &request.topics {
         let outcome = if seen.insert(&*topic.name) {
-            grow(broker, topic, request.validate_only).await
+            grow(broker, call, topic, request.validate_only).await
         } else {
             Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned()))
         };
@@ -39,6 +40,7 @@ pub(super) async fn handle(
 
 async fn grow(
     broker: &Broker,
+    call: &Call,
     topic: &CreatePartitionsTopic<'_>,
     validate_only: bool,
 ) -> Result<(), (ErrorCode, String)> {
@@ -49,11 +51,14 @@ async fn grow(
         .assignments
         .as_ref()
         .map(|all| all.iter().map(|assignment| assignment.broker_ids.clone()).collect());
-    broker
-        .controller
-        .grow_topic(&topic.name, topic.count, assignments.as_deref(), validate_only)
-        .await
-        .map_err(|error| (error_code(&error), error.to_string()))
+    let (name, partitions) = (&topic.name, topic.count);
+    let grow =
+        broker.controller.grow_topic(name, partitions, assignments.as_deref(), validate_only);
+    grow.await.map_err(|error| (error_code(&error), error.to_string()))?;
+    if !validate_only {
+        tracing::info!(topic = %name, partitions, by = %call.client(), "topic got more partitions");
+    }
+    Ok(())
 }
 
 fn error_code(error: &GrowTopicError) -> ErrorCode {

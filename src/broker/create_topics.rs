@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Broker;
 use super::describe_configs::described;
+use super::{Broker, Call};
 use crate::cluster::{CreateTopic, CreateTopicError, PARTITIONS_PER_REQUEST_MAX};
 use crate::metadata::TopicImage;
 use crate::wire::ErrorCode;
@@ -14,6 +14,7 @@ use crate::wire::messages::create_topics::{
 
 pub(super) async fn handle(
     broker: &Broker,
+    call: &Call,
     request: CreateTopicsRequest<'_>,
 ) -> CreateTopicsResponse<'static> {
     if let Some(message) = too_many(broker, &request) {
@@ -28,7 +29,7 @@ pub(super) async fn handle(
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         match named.get(&*topic.name) {
-            Some(1) => topics.push(create(broker, topic, request.validate_only).await),
+            Some(1) => topics.push(create(broker, call, topic, request.validate_only).await),
             // One answer for a name that stands there twice.
             Some(2..) => {
                 named.remove(&*topic.name);
@@ -58,6 +59,7 @@ fn too_many(broker: &Broker, request: &CreateTopicsRequest<'_>) -> Option<String
 
 async fn create(
     broker: &Broker,
+    call: &Call,
     topic: &CreatableTopic<'_>,
     validate_only: bool,
 ) -> CreatableTopicResult<'static> {
@@ -82,9 +84,20 @@ async fn create(
         validate_only,
     };
     match broker.controller.create_topic(wanted).await {
-        Ok(created) => accepted(broker, &created),
+        Ok(created) => {
+            if !validate_only {
+                log_created(&created, call);
+            }
+            accepted(broker, &created)
+        }
         Err(error) => refused(&topic.name, error_code(&error), error.to_string()),
     }
+}
+
+/// Tells the log of a new topic, and who wanted it.
+pub(super) fn log_created(topic: &TopicImage, call: &Call) {
+    let (name, partitions, settings) = (&topic.name, topic.partitions.len(), &topic.overrides);
+    tracing::info!(topic = %name, partitions, ?settings, by = %call.client(), "topic created");
 }
 
 fn accepted(broker: &Broker, topic: &TopicImage) -> CreatableTopicResult<'static> {

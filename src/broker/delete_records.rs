@@ -1,6 +1,6 @@
 //! DeleteRecords (KIP-107): moves the log start offset; what lies below goes later.
 
-use super::Broker;
+use super::{Broker, Call};
 use crate::model::Offset;
 use crate::wire::ErrorCode;
 use crate::wire::messages::delete_records::{
@@ -13,13 +13,19 @@ const UP_TO_HIGH_WATERMARK: i64 = -1;
 
 pub(super) async fn handle(
     broker: &Broker,
+    call: &Call,
     request: DeleteRecordsRequest<'_>,
 ) -> DeleteRecordsResponse<'static> {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
-            let outcome = delete(broker, &topic.name, asked.partition_index, asked.offset).await;
+            let (name, number) = (&topic.name, asked.partition_index);
+            let outcome = delete(broker, name, number, asked.offset).await;
+            if let Ok(log_start) = outcome {
+                let by = call.client();
+                tracing::info!(topic = %name, partition = number, %log_start, %by, "records deleted");
+            }
             partitions.push(DeleteRecordsPartitionResult {
                 partition_index: asked.partition_index,
                 low_watermark: outcome.as_ref().map_or(-1, |start| start.get()),

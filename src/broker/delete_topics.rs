@@ -29,7 +29,7 @@ pub(super) async fn handle(
     let mut responses = Vec::with_capacity(states.len());
     for state in states {
         match named.get(&key(&state)) {
-            Some(1) => responses.push(delete(broker, &state).await),
+            Some(1) => responses.push(delete(broker, call, &state).await),
             // One answer for a topic that stands there twice, and it stays.
             Some(2..) => {
                 let (name, id) = key(&state);
@@ -43,7 +43,11 @@ pub(super) async fn handle(
     DeleteTopicsResponse { responses, ..Default::default() }
 }
 
-async fn delete(broker: &Broker, state: &DeleteTopicState<'_>) -> DeletableTopicResult<'static> {
+async fn delete(
+    broker: &Broker,
+    call: &Call,
+    state: &DeleteTopicState<'_>,
+) -> DeletableTopicResult<'static> {
     let name = state.name.as_ref().map(|name| name.clone().into_owned());
     let topic = match (&name, state.topic_id) {
         (Some(_), id) if id != TopicId::ZERO => {
@@ -68,6 +72,8 @@ async fn delete(broker: &Broker, state: &DeleteTopicState<'_>) -> DeletableTopic
     match broker.controller.delete_topic(&topic).await {
         Ok(deleted) => {
             broker.groups.topic_deleted(&deleted).await;
+            broker.metrics.topics.forget(&deleted.name);
+            tracing::info!(topic = %deleted.name, by = %call.client(), "topic deleted");
             answer(Some(deleted.name.to_string()), deleted.id, None)
         }
         Err(error) => {

@@ -1,6 +1,6 @@
 //! DescribeCluster (KIP-700).
 
-use super::Broker;
+use super::{Broker, Call};
 use crate::wire::ErrorCode;
 use crate::wire::messages::describe_cluster::{
     DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
@@ -11,6 +11,7 @@ const ENDPOINT_BROKERS: i8 = 1;
 
 pub(super) fn handle(
     broker: &Broker,
+    call: &Call,
     request: &DescribeClusterRequest,
 ) -> DescribeClusterResponse<'static> {
     if request.endpoint_type != ENDPOINT_BROKERS {
@@ -21,12 +22,15 @@ pub(super) fn handle(
         };
     }
     let image = broker.image.load();
-    let brokers = image.brokers.iter().map(|node| DescribeClusterBroker {
-        broker_id: node.id.0,
-        host: node.host.to_string().into(),
-        port: i32::from(node.port),
-        rack: node.rack.as_ref().map(|rack| rack.to_string().into()),
-        ..Default::default()
+    let brokers = image.brokers.iter().filter_map(|node| {
+        let endpoint = node.endpoint(call.listener())?;
+        Some(DescribeClusterBroker {
+            broker_id: node.id.0,
+            host: endpoint.host.to_string().into(),
+            port: i32::from(endpoint.port),
+            rack: node.rack.as_ref().map(|rack| rack.to_string().into()),
+            ..Default::default()
+        })
     });
     DescribeClusterResponse {
         cluster_id: image.cluster_id.to_string().into(),

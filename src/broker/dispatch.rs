@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::Instrument as _;
+
 use super::{
     Broker, Call, alter_configs, alter_partition_reassignments, alter_replica_log_dirs,
     api_versions, create_partitions, create_topics, delete_groups, delete_records, delete_topics,
@@ -16,6 +18,7 @@ use super::{
     list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
     offset_for_leader_epoch, produce, read_only, served, sync_group,
 };
+use crate::metrics::Delayed;
 use crate::wire::exchange::{CloseReason, Reply, RequestFrame, Service, Started};
 use crate::wire::messages::api::ApiKey;
 
@@ -25,22 +28,27 @@ impl Broker {
         let began = Instant::now();
         let read_only = self.config.read_only();
         let is_served = |api, version| served::is_served(read_only, api, version);
-        let call = match Call::new(frame, is_served) {
+        let call = match Call::new(frame, &self.metrics, is_served) {
             Ok(call) => call,
             Err(reason) => return Started::Ready(Reply::Close(reason)),
         };
         let (key, name) = (call.api.as_i16(), call.api.name());
         self.metrics.requests.api(key, name).requests.inc();
-        let started = self.route(call).await;
+        let (span, delayed) = (call.span.clone(), delayed(call.api));
+        let started = self.route(call).instrument(span.clone()).await;
         match started {
             Ok(Started::Ready(reply)) => {
+                Call::answered(&span, &reply);
                 self.metrics.requests.api(key, name).took(began.elapsed());
                 Started::Ready(reply)
             }
             Ok(Started::Pending(reply)) => {
                 let broker = self.clone();
                 Started::Pending(Box::pin(async move {
-                    let reply = reply.await;
+                    let waits = delayed.map(|delayed| broker.metrics.requests.waits(delayed));
+                    let reply = reply.instrument(span.clone()).await;
+                    drop(waits);
+                    Call::answered(&span, &reply);
                     let took = began.elapsed();
                     broker.metrics.requests.api(key, name).took(took);
                     if key == ApiKey::Produce.as_i16() {
@@ -87,14 +95,18 @@ impl Broker {
             ApiKey::FindCoordinator => {
                 call.reply(&find_coordinator::handle(self, call, call.body()?).await)
             }
-            ApiKey::CreateTopics => call.reply(&create_topics::handle(self, call.body()?).await),
+            ApiKey::CreateTopics => {
+                call.reply(&create_topics::handle(self, call, call.body()?).await)
+            }
             ApiKey::DeleteTopics => {
                 call.reply(&delete_topics::handle(self, call, call.body()?).await)
             }
             ApiKey::CreatePartitions => {
-                call.reply(&create_partitions::handle(self, call.body()?).await)
+                call.reply(&create_partitions::handle(self, call, call.body()?).await)
             }
-            ApiKey::DeleteRecords => call.reply(&delete_records::handle(self, call.body()?).await),
+            ApiKey::DeleteRecords => {
+                call.reply(&delete_records::handle(self, call, call.body()?).await)
+            }
             ApiKey::InitProducerId => {
                 call.reply(&init_producer_id::handle(self, call.body()?).await)
             }
@@ -103,12 +115,14 @@ impl Broker {
             }
             ApiKey::DescribeConfigs => call.reply(&describe_configs::handle(self, &call.body()?)),
             ApiKey::AlterConfigs => {
-                call.reply(&alter_configs::replace_all(self, call.body()?).await)
+                call.reply(&alter_configs::replace_all(self, call, call.body()?).await)
             }
             ApiKey::IncrementalAlterConfigs => {
-                call.reply(&alter_configs::incremental(self, call.body()?).await)
+                call.reply(&alter_configs::incremental(self, call, call.body()?).await)
             }
-            ApiKey::DescribeCluster => call.reply(&describe_cluster::handle(self, &call.body()?)),
+            ApiKey::DescribeCluster => {
+                call.reply(&describe_cluster::handle(self, call, &call.body()?))
+            }
             ApiKey::DescribeLogDirs => {
                 call.reply(&describe_log_dirs::handle(self, call.body()?).await)
             }
@@ -150,10 +164,22 @@ impl Broker {
                 call.reply(&describe_groups::handle(self, call, call.body()?).await)
             }
             ApiKey::ListGroups => call.reply(&list_groups::handle(self, call.body()?).await),
-            ApiKey::DeleteGroups => call.reply(&delete_groups::handle(self, call.body()?).await),
+            ApiKey::DeleteGroups => {
+                call.reply(&delete_groups::handle(self, call, call.body()?).await)
+            }
             ApiKey::OffsetDelete => call.reply(&offset_delete::handle(self, call.body()?).await),
             api => return Err(CloseReason::UnknownApi { key: api.as_i16() }),
         })
+    }
+}
+
+/// In which of Kafka's purgatories a request waits that is not answered at once.
+fn delayed(api: ApiKey) -> Option<Delayed> {
+    match api {
+        ApiKey::Produce => Some(Delayed::Produce),
+        ApiKey::Fetch => Some(Delayed::Fetch),
+        ApiKey::JoinGroup | ApiKey::SyncGroup => Some(Delayed::Rebalance),
+        _ => None,
     }
 }
 

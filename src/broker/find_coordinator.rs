@@ -20,11 +20,11 @@ pub(super) async fn handle(
     if call.version >= MANY_KEYS_FROM {
         let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
         for key in &request.coordinator_keys {
-            coordinators.push(find(broker, request.key_type, key).await);
+            coordinators.push(find(broker, call, request.key_type, key).await);
         }
         return FindCoordinatorResponse { coordinators, ..Default::default() };
     }
-    let found = find(broker, request.key_type, &request.key).await;
+    let found = find(broker, call, request.key_type, &request.key).await;
     FindCoordinatorResponse {
         error_code: found.error_code,
         error_message: found.error_message,
@@ -35,7 +35,7 @@ pub(super) async fn handle(
     }
 }
 
-async fn find(broker: &Broker, key_type: i8, key: &str) -> Coordinator<'static> {
+async fn find(broker: &Broker, call: &Call, key_type: i8, key: &str) -> Coordinator<'static> {
     let located = if key_type == KEY_TYPE_GROUP {
         broker.ensure_offsets_topic().await
     } else {
@@ -43,13 +43,14 @@ async fn find(broker: &Broker, key_type: i8, key: &str) -> Coordinator<'static> 
     };
     let image = broker.image.load();
     let here = image.brokers.iter().find(|node| node.id == image.controller);
+    let reached = here.and_then(|node| Some((node.id, node.endpoint(call.listener())?)));
     let key = key.to_owned().into();
-    match (located, here) {
-        (Ok(()), Some(node)) => Coordinator {
+    match (located, reached) {
+        (Ok(()), Some((id, endpoint))) => Coordinator {
             key,
-            node_id: node.id.0,
-            host: node.host.to_string().into(),
-            port: i32::from(node.port),
+            node_id: id.0,
+            host: endpoint.host.to_string().into(),
+            port: i32::from(endpoint.port),
             ..Default::default()
         },
         (located, _) => {

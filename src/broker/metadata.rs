@@ -31,18 +31,21 @@ pub(super) async fn handle(
             for topic in topics {
                 // Each once, however often it is named: a large topic makes a large answer.
                 if seen.insert((topic.topic_id, topic.name.clone())) {
-                    found.push(find(broker, call.version, topic, create).await);
+                    found.push(find(broker, call, topic, create).await);
                 }
             }
             found
         }
     };
     let image = broker.image.load();
-    let brokers = image.brokers.iter().map(|node| MetadataResponseBroker {
-        node_id: node.id.0,
-        host: node.host.to_string().into(),
-        port: i32::from(node.port),
-        rack: node.rack.as_ref().map(|rack| rack.to_string().into()),
+    let brokers = image.brokers.iter().filter_map(|node| {
+        let endpoint = node.endpoint(call.listener())?;
+        Some(MetadataResponseBroker {
+            node_id: node.id.0,
+            host: endpoint.host.to_string().into(),
+            port: i32::from(endpoint.port),
+            rack: node.rack.as_ref().map(|rack| rack.to_string().into()),
+        })
     });
     MetadataResponse {
         brokers: brokers.collect(),
@@ -59,13 +62,13 @@ fn all(image: &ClusterImage) -> Vec<MetadataResponseTopic<'static>> {
 
 async fn find(
     broker: &Broker,
-    version: i16,
+    call: &Call,
     asked: MetadataRequestTopic<'_>,
     create: bool,
 ) -> MetadataResponseTopic<'static> {
     let image = broker.image.load();
     if asked.topic_id != TopicId::ZERO || asked.name.is_none() {
-        if version < 12 {
+        if call.version < 12 {
             // Ids and null names came with version 12 for requests (KIP-516).
             return refused(asked.name.as_deref(), asked.topic_id, ErrorCode::InvalidRequest);
         }
@@ -85,14 +88,14 @@ async fn find(
     if !create {
         return refused(Some(&name), TopicId::ZERO, ErrorCode::UnknownTopicOrPartition);
     }
-    match make(broker, &name).await {
+    match make(broker, call, &name).await {
         Ok(topic) => describe(&topic),
         Err(code) => refused(Some(&name), TopicId::ZERO, code),
     }
 }
 
 /// Creates a topic with the broker's defaults.
-async fn make(broker: &Broker, name: &str) -> Result<Arc<TopicImage>, ErrorCode> {
+async fn make(broker: &Broker, call: &Call, name: &str) -> Result<Arc<TopicImage>, ErrorCode> {
     let wanted = CreateTopic {
         name: name.to_owned(),
         partitions: broker.partitions_for_new_topic(name),
@@ -101,7 +104,10 @@ async fn make(broker: &Broker, name: &str) -> Result<Arc<TopicImage>, ErrorCode>
         ..CreateTopic::default()
     };
     match broker.controller.create_topic(wanted).await {
-        Ok(topic) => Ok(topic),
+        Ok(topic) => {
+            super::create_topics::log_created(&topic, call);
+            Ok(topic)
+        }
         // Another request made it meanwhile.
         Err(CreateTopicError::Exists(_)) => {
             broker.image.load().topic(name).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)

@@ -7,9 +7,10 @@ use super::{Broker, Call};
 use crate::config::{TimestampSource, TopicConfig};
 use crate::log::{AppendError, Appended, ProducerError};
 use crate::metadata::{ClusterImage, TopicImage};
+use crate::metrics::Counter;
 use crate::model::TopicId;
 use crate::record::{Batch, BatchError, BatchRules, TimestampBounds};
-use crate::replica::{AppendReply, Durability};
+use crate::replica::{AppendReply, Durability, Partition};
 use crate::wire::ErrorCode;
 use crate::wire::exchange::{CloseReason, Reply, Started};
 use crate::wire::messages::produce::{
@@ -31,7 +32,7 @@ struct Queued {
 
 enum Outcome {
     Refused(Refusal),
-    Waiting { reply: AppendReply, append_time: bool },
+    Waiting { reply: AppendReply, append_time: bool, failed: Counter },
 }
 
 /// Why a batch was refused, as the client will see it.
@@ -65,6 +66,8 @@ pub(super) async fn start(broker: &Broker, call: Call) -> Result<Started, CloseR
             return Ok(Started::Ready(refuse_all(&call, &request, ErrorCode::InvalidRequiredAcks)));
         }
     };
+    let partitions = request.topic_data.iter().map(|topic| topic.partition_data.len()).sum();
+    call.is_about(request.topic_data.len(), partitions);
     let transactional = request.transactional_id.is_some();
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in &request.topic_data {
@@ -131,6 +134,29 @@ async fn queue(
         .replicas
         .partition(&topic.name, data.index)
         .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let traffic = partition.traffic(&broker.metrics.topics);
+    traffic.produce_requests.inc();
+    let batch = check(broker, call, topic, &partition, data, durability).await;
+    let batch = batch.inspect_err(|_| {
+        traffic.failed_produce_requests.inc();
+    })?;
+    traffic.bytes_in.inc_by(batch.len() as u64);
+    traffic.messages_in.inc_by(batch.header().count.unsigned_abs().into());
+    let append_time = partition.config().timestamp_source() == TimestampSource::LogAppendTime;
+    let failed = traffic.failed_produce_requests.clone();
+    let reply = broker.replicas.append(&partition, batch, durability).await;
+    Ok(Outcome::Waiting { reply, append_time, failed })
+}
+
+/// The batch of one partition, if it may be appended.
+async fn check(
+    broker: &Broker,
+    call: &Call,
+    topic: &TopicImage,
+    partition: &Partition,
+    data: &PartitionProduceData<'_>,
+    durability: Durability,
+) -> Result<Batch, Refusal> {
     let config = partition.config();
     if durability == Durability::Synced {
         topic.check_in_sync(data.index).map_err(|error| Refusal {
@@ -147,10 +173,7 @@ async fn queue(
     {
         parsed = unpacked(broker, batch.clone()).await;
     }
-    let batch = parsed.map_err(|error| refusal(&topic.name, data.index, &error))?;
-    let append_time = config.timestamp_source() == TimestampSource::LogAppendTime;
-    let reply = broker.replicas.append(&partition, batch, durability).await;
-    Ok(Outcome::Waiting { reply, append_time })
+    parsed.map_err(|error| refusal(&topic.name, data.index, &error))
 }
 
 /// Looks into a packed batch beside the network threads, few at a time: each needs the memory for
@@ -208,12 +231,16 @@ async fn gather(topics: Vec<QueuedTopic>) -> ProduceResponse<'static> {
 async fn answer(queued: Queued) -> PartitionProduceResponse<'static> {
     match queued.outcome {
         Outcome::Refused(refusal) => refused(queued.index, refusal),
-        Outcome::Waiting { reply, append_time } => match reply.await {
-            Ok(Ok(appended)) => accepted(queued.index, &appended, append_time),
-            Ok(Err(error)) => refused(queued.index, append_refusal(&error)),
-            // The lane ended: the broker is shutting down.
-            Err(_) => refused(queued.index, ErrorCode::NotLeaderOrFollower.into()),
-        },
+        Outcome::Waiting { reply, append_time, failed } => {
+            let refusal = match reply.await {
+                Ok(Ok(appended)) => return accepted(queued.index, &appended, append_time),
+                Ok(Err(error)) => append_refusal(&error),
+                // The lane ended: the broker is shutting down.
+                Err(_) => ErrorCode::NotLeaderOrFollower.into(),
+            };
+            failed.inc();
+            refused(queued.index, refusal)
+        }
     }
 }
 

@@ -91,8 +91,7 @@ fn places(config: &BrokerConfig, sources: &Sources) -> Vec<Effective> {
         name: name.to_owned(),
         value: Some(value),
     };
-    let advertise = config.advertise().map(|(host, port)| format!("{host}:{port}"));
-    let advertised = advertise.unwrap_or_else(|| config.listen().to_owned());
+    let advertised = config.advertise().to_owned();
     let data_dir = config.data_dir().display().to_string();
     vec![
         place("data-dir", data_dir, given.data_dir.is_some(), "icecore-data"),

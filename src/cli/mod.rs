@@ -3,6 +3,7 @@
 //! The process ends with 0 when done, 1 when something failed, 2 when the command was not
 //! understood. Checks of the store have codes of their own, told by their help.
 
+mod applied;
 mod broker_address;
 mod client;
 mod completions;
@@ -20,6 +21,7 @@ mod serve;
 mod sources;
 mod status;
 mod table;
+mod telling;
 mod tier;
 mod topic;
 
@@ -66,7 +68,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => return ended(serve::run(&args)),
         Command::Topic(args) => wait(topic::run(&args)),
         Command::Produce(args) => wait(produce::run(&args)),
         Command::Consume(args) => wait(consume::run(&args)),

@@ -1,20 +1,19 @@
 //! `icecore serve`.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use super::sources::SourceArgs;
+use super::telling;
 use crate::app::{Bound, StartError};
 use crate::config::BrokerConfig;
-
-/// Migrations that go well are no news.
-const FILTER: &str = "info,refinery_core=warn";
+use crate::telemetry::LinesTo;
 
 /// Flags win over the environment, the environment over the file.
 #[derive(Debug, Parser)]
@@ -26,11 +25,30 @@ pub(super) struct Args {
     sources: SourceArgs,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    start_log();
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = BrokerConfig::load(&args.sources.with_file(args.config.clone()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(async {
+    let told = telling::start(&config, LinesTo::StandardError, runtime.handle())?;
+    let json = config.logs_json();
+    if json {
+        telling::log_panics();
+    }
+    let done = serve(&runtime, config);
+    told.end();
+    // A read from a store that hangs must not hold up the end: everything is closed already.
+    runtime.shutdown_background();
+    match done {
+        // Whoever reads lines of JSON reads them to the last one.
+        Err(error) if json => {
+            tracing::error!(error = super::told(&error), "the broker ended with an error");
+            Ok(ExitCode::FAILURE)
+        }
+        done => done.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn serve(runtime: &Runtime, config: BrokerConfig) -> anyhow::Result<()> {
+    runtime.block_on(async {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         let bound = Bound::bind(config).await?;
@@ -38,10 +56,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             Err(deposed @ StartError::Deposed { .. }) => Err(deposed.into()),
             ended => ended.context("the broker did not start"),
         }
-    });
-    // A read from a store that hangs must not hold up the end: everything is closed already.
-    runtime.shutdown_background();
-    done
+    })
 }
 
 fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
@@ -55,15 +70,4 @@ fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
         stop.cancel();
     });
     Ok(())
-}
-
-/// Logs to standard error; `ICECORE_LOG` filters as `RUST_LOG` does elsewhere. Colours are for
-/// people who look, not for files.
-fn start_log() {
-    let filter = EnvFilter::try_from_env("ICECORE_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .with_writer(std::io::stderr)
-        .init();
 }

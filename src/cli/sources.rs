@@ -10,10 +10,12 @@ pub(super) struct SourceArgs {
     /// Where everything local lies. Default: ./icecore-data
     #[arg(long, value_name = "DIR", env = "ICECORE_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// The address of the Kafka listener. Default: 127.0.0.1:9092
+    /// The address of the Kafka listener. Several, as Kafka's `listeners`: NAME://HOST:PORT with
+    /// commas between them. Default: 127.0.0.1:9092
     #[arg(long, value_name = "HOST:PORT", env = "ICECORE_LISTEN")]
     listen: Option<String>,
-    /// The address that clients are told. Default: the listener's
+    /// The address that clients are told; for several listeners NAME://HOST:PORT with commas between
+    /// them: a client is told the one of the listener that it came in by. Default: the listener's
     #[arg(long, value_name = "HOST:PORT", env = "ICECORE_ADVERTISE")]
     advertise: Option<String>,
     /// The address of metrics, health and status. Default: 127.0.0.1:9600

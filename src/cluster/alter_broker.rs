@@ -54,7 +54,6 @@ impl Controller {
         }
         self.store.set_broker_overrides(&overrides).await?;
         self.paces.bound(bounds(&settings));
-        tracing::info!(?settings, "settings of the broker were changed");
         self.image.publish(image.with_broker_overrides(overrides));
         Ok(())
     }

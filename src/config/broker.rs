@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Problem};
 use super::file;
+use super::listeners::{self, Address, Listener};
 use super::own_settings::BROKER_SETTINGS;
 use super::policy::{self, Policies, Policy};
 use super::setting::{ConfigSource, Setting};
@@ -73,6 +74,7 @@ pub struct BrokerConfig {
     data_dir: PathBuf,
     listen: String,
     advertise: Option<String>,
+    listeners: Vec<Listener>,
     http: String,
     store: StoreTable,
     read_only: bool,
@@ -92,10 +94,12 @@ impl BrokerConfig {
             None if Path::new(DEFAULT_FILE).exists() => Some(file::read(Path::new(DEFAULT_FILE))),
             None => None,
         };
-        let file = file.unwrap_or_else(|| Ok(file::File::default())).unwrap_or_else(|problem| {
-            problems.push(problem);
-            file::File::default()
-        });
+        let mut file =
+            file.unwrap_or_else(|| Ok(file::File::default())).unwrap_or_else(|problem| {
+                problems.push(problem);
+                file::File::default()
+            });
+        file.fill_in(|name| std::env::var(name).ok(), &mut problems);
         let from_file = file.settings.iter().map(|(name, value)| (name.clone(), value.text()));
         let values = values(from_file.chain(sources.settings.iter().cloned()), &mut problems);
         let places = sources.places.clone();
@@ -110,10 +114,13 @@ impl BrokerConfig {
             problems.push(Problem::Conflict(text.into()));
         }
         let store = store_table(store, &file.stores, &data_dir);
+        let listen = places.listen.or(file.listen).unwrap_or_else(|| "127.0.0.1:9092".into());
+        let advertise = places.advertise.or(file.advertise);
         let config = Self {
             data_dir,
-            listen: places.listen.or(file.listen).unwrap_or_else(|| "127.0.0.1:9092".into()),
-            advertise: places.advertise.or(file.advertise),
+            listeners: listeners::read(&listen, advertise.as_deref(), &mut problems),
+            listen,
+            advertise,
             http: places.http.or(file.http).unwrap_or_else(|| "127.0.0.1:9600".into()),
             store,
             read_only,
@@ -139,14 +146,9 @@ impl BrokerConfig {
     }
 
     fn check_together(&self, problems: &mut Vec<Problem>) {
-        for (name, address) in [("listen", &self.listen), ("http", &self.http)]
-            .into_iter()
-            .chain(self.advertise.iter().map(|address| ("advertise", address)))
-        {
-            if split_address(address).is_none() {
-                let text = format!("{name} is {address:?}: give HOST:PORT");
-                problems.push(Problem::Conflict(text));
-            }
+        if Address::read(&self.http).is_none() {
+            let text = format!("http is {:?}: give HOST:PORT", self.http);
+            problems.push(Problem::Conflict(text));
         }
         if !self.store.url.contains("://") {
             let text = format!(
@@ -264,20 +266,21 @@ impl BrokerConfig {
         self.data_dir.join("log")
     }
 
-    /// The address of the Kafka listener, `HOST:PORT`.
+    /// The Kafka listeners, at least one, in the order in which they were given.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// The Kafka listeners as they were given.
     #[must_use]
     pub fn listen(&self) -> &str {
         &self.listen
     }
 
-    /// The address that clients are told, if it is not the listener's.
+    /// What clients are told as it was given; the listeners when nothing was.
     #[must_use]
-    pub fn advertise(&self) -> Option<(&str, u16)> {
-        self.advertise.as_deref().and_then(split_address)
-    }
-
-    /// The address that clients are told as it was given, the listener's when none was.
-    pub(super) fn advertised_text(&self) -> &str {
+    pub fn advertise(&self) -> &str {
         self.advertise.as_deref().unwrap_or(&self.listen)
     }
 
@@ -401,6 +404,7 @@ getters! {
     socket_request_max_bytes -> usize = size("socket.request.max.bytes");
     socket_send_buffer_bytes -> Option<usize> = size_if_set("socket.send.buffer.bytes");
     follow_interval -> Duration = millis("tiering.follow.interval.ms");
+    follow_start_wait -> Duration = millis("tiering.follow.start.wait.ms");
     tiering_gc_interval -> Duration = millis("tiering.gc.interval.ms");
     tiering_gc_min_age -> Duration = millis("tiering.gc.min.age.ms");
     read_ahead_max_bytes -> i64 = number("tiering.read.ahead.max.bytes");
@@ -453,13 +457,6 @@ fn store_table(
     let mut options: BTreeMap<_, _> =
         table.iter().map(|(name, value)| (name.replace('-', "_"), value.text())).collect();
     StoreTable { url: options.remove("url").unwrap_or_default(), options }
-}
-
-/// `HOST:PORT`, with an IPv6 host in brackets.
-fn split_address(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Some((host, port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
 }
 
 #[cfg(test)]

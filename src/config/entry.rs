@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::broker::BrokerConfig;
+use super::listeners::{Address, Listener};
 use super::own_settings::BROKER_SETTINGS;
 use super::policy::{Policies, PolicyOrigin};
 use super::runtime::BrokerOverrides;
@@ -95,8 +96,8 @@ fn of_topic(
 
 /// The places that Kafka keeps as settings, and icecore takes as flags: shown to the tools that look
 /// for them, and set by no one under these names.
-static ADVERTISED: Setting = place("advertised.listeners", "The address that clients are told.");
-static LISTENERS: Setting = place("listeners", "The address of the Kafka listener.");
+static ADVERTISED: Setting = place("advertised.listeners", "The addresses that clients are told.");
+static LISTENERS: Setting = place("listeners", "The Kafka listeners.");
 static LOG_DIRS: Setting = place("log.dirs", "The folder of the local segments.");
 
 const fn place(name: &'static str, doc: &'static str) -> Setting {
@@ -104,10 +105,13 @@ const fn place(name: &'static str, doc: &'static str) -> Setting {
 }
 
 fn places(broker: &BrokerConfig) -> [ConfigEntry; 3] {
-    let listener = |address: &str| format!("PLAINTEXT://{address}");
+    let list = |address: fn(&Listener) -> &Address| {
+        let written = |one: &Listener| format!("{}://{}", one.name(), address(one));
+        broker.listeners().iter().map(written).collect::<Vec<_>>().join(",")
+    };
     [
-        (&ADVERTISED, listener(broker.advertised_text())),
-        (&LISTENERS, listener(broker.listen())),
+        (&ADVERTISED, list(|one| one.advertised().unwrap_or(one.address()))),
+        (&LISTENERS, list(Listener::address)),
         (&LOG_DIRS, broker.log_dir().display().to_string()),
     ]
     .map(|(setting, value)| {

@@ -20,12 +20,17 @@
 //! topics   = ["orders-*", "audit"]
 //! settings = { "retention.ms" = "365d", "local.retention.ms" = "1d" }
 //! ```
+//!
+//! What a value has of `${env:NAME}` stands for that variable of the environment, so that a file that
+//! people may read holds no secret.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
+use super::environment;
 use super::error::Problem;
 
 /// The file as it is written.
@@ -44,6 +49,14 @@ pub(super) struct File {
     pub(super) stores: BTreeMap<String, BTreeMap<String, Scalar>>,
     #[serde(default, rename = "policy")]
     pub(super) policies: Vec<PolicyTable>,
+}
+
+/// A file that has policies, written as above, and nothing else.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyFile {
+    #[serde(rename = "policy", default)]
+    policies: Vec<PolicyTable>,
 }
 
 /// A policy as it is written.
@@ -78,7 +91,36 @@ impl Scalar {
     }
 }
 
+impl File {
+    /// Puts the environment into the values of settings and of stores.
+    pub(super) fn fill_in(
+        &mut self,
+        env: impl Fn(&str) -> Option<String>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let settings = self.settings.iter_mut().map(|(name, value)| (name.clone(), value));
+        let stores = self.stores.iter_mut().flat_map(|(store, table)| {
+            table.iter_mut().map(move |(name, value)| (format!("stores.{store}.{name}"), value))
+        });
+        for (name, value) in settings.chain(stores) {
+            let Scalar::Text(text) = value else { continue };
+            match environment::fill_in(text, &env) {
+                Ok(filled) => *text = filled,
+                Err(wrong) => problems.push(Problem::Conflict(format!("{name}: {wrong}"))),
+            }
+        }
+    }
+}
+
 pub(super) fn read(path: &Path) -> Result<File, Problem> {
+    parse(path)
+}
+
+pub(super) fn read_policies(path: &Path) -> Result<Vec<PolicyTable>, Problem> {
+    parse(path).map(|file: PolicyFile| file.policies)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, Problem> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Problem::File(format!("cannot read {shown}: {error}")))?;

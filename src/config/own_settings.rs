@@ -1,8 +1,8 @@
 //! The broker's settings that only icecore has, and all of them together.
 
 use super::broker_settings::KAFKA_SETTINGS;
-use super::setting::Bounds::{Any, AtLeast, OneOf};
-use super::setting::Kind::{Int, Long, Text};
+use super::setting::Bounds::{Any, AtLeast, Fraction, OneOf};
+use super::setting::Kind::{Double, Int, Long, Text};
 use super::setting::Setting;
 use super::topic_settings::DISK_FULL;
 
@@ -21,6 +21,20 @@ const OWN_SETTINGS: &[Setting] = &[
         "",
         Any,
         "The folder of that cache; `cache` in the data directory when not set. Brokers and read-only servers of one user on one machine that name the same folder share one cache, and fetch each byte once for all; the cache.bytes of the one that owns it counts. What lies there may be deleted while all of them are stopped.",
+    ),
+    Setting::new(
+        "logging.filter",
+        Text,
+        "info,refinery_core=warn",
+        Any,
+        "Which lines are logged: a level, and levels by target, as RUST_LOG has them elsewhere. The environment's ICECORE_LOG counts before it.",
+    ),
+    Setting::new(
+        "logging.format",
+        Text,
+        "text",
+        OneOf(&["text", "json"]),
+        "How a line of the log looks: for people, or a JSON object.",
     ),
     Setting::new(
         "tiering.disk.free.high.bytes",
@@ -49,6 +63,13 @@ const OWN_SETTINGS: &[Setting] = &[
         "10000",
         AtLeast(100),
         "How often a read-only server looks into the store for what the cluster's broker has told since: new segments, log starts, topics. The broker tells it every tiering.meta.upload.interval.ms.",
+    ),
+    Setting::new(
+        "tiering.follow.start.wait.ms",
+        Long,
+        "0",
+        AtLeast(0),
+        "How long a read-only server waits at its start for a cluster where the store holds none, as it is where both are started together for the first time. Then it ends.",
     ),
     Setting::new(
         "tiering.gc.interval.ms",
@@ -107,6 +128,20 @@ const OWN_SETTINGS: &[Setting] = &[
         "By how much replays may raise the 99th percentile of produce requests and of fetches at the tail: above it they are given less, but never less than 4 MiB/s. -1 gives them all there is.",
     )
     .at_runtime(),
+    Setting::new(
+        "tracing.otlp.endpoint",
+        Text,
+        "",
+        Any,
+        "Where traces go: http://HOST:PORT of an OpenTelemetry collector that takes OTLP over HTTP. When not set, OTEL_EXPORTER_OTLP_ENDPOINT counts; with neither there are no traces.",
+    ),
+    Setting::new(
+        "tracing.request.ratio",
+        Double,
+        "0.01",
+        Fraction,
+        "Of how many requests traces are kept, with a collector: from 0 for none to 1 for all. Uploads and starts are all traced.",
+    ),
 ];
 
 /// Every setting of the broker: those that Kafka has, then icecore's own, each by name.

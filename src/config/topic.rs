@@ -46,6 +46,13 @@ pub(super) fn find(name: &str) -> Option<&'static Setting> {
     TOPIC_SETTINGS.iter().find(|setting| setting.name == name)
 }
 
+/// The value of a topic's setting as brokers tell it, without units; `None` for what is no setting
+/// or no value of it.
+#[must_use]
+pub fn plain_topic_value(name: &str, text: &str) -> Option<String> {
+    read(find(name)?, text).ok().map(|value| value.text())
+}
+
 impl TopicConfig {
     /// Checks `overrides` one by one and together, and fills in what the topic's policy and the broker
     /// say.

@@ -17,6 +17,7 @@ use super::ask::{
     SyncAsk, Synced,
 };
 use super::group::Committed;
+use super::look::GroupsLook;
 use super::room::Room;
 use super::shard::Shard;
 use super::shard_task::{Mail, ShardTask};
@@ -340,6 +341,33 @@ impl Groups {
         }
         all.sort_by(|a, b| a.group.cmp(&b.group));
         Ok(all)
+    }
+
+    /// What all groups add up to, and at most `offsets_max` of their committed offsets. Those that are
+    /// being read back are left out.
+    pub async fn look(&self, offsets_max: usize) -> GroupsLook {
+        let mut all = GroupsLook::default();
+        let Ok(shards) = self.shards() else { return all };
+        for shard in shards.iter() {
+            let left = offsets_max - all.offsets.len();
+            let look = move |shard: &mut Shard, step: &mut Step, reply| {
+                let seen = shard.look(left);
+                step.answer(reply, seen);
+            };
+            let Ok(pending) = send(shard, look).await else { continue };
+            if let Ok(seen) = pending.wait().await {
+                all.add(seen);
+            }
+        }
+        all
+    }
+
+    /// How many parts of the groups are being read back, and of how many.
+    #[must_use]
+    pub fn loading(&self) -> (usize, usize) {
+        let Ok(shards) = self.shards() else { return (0, 0) };
+        let loading = shards.iter().filter(|shard| !shard.ready.load(Ordering::Acquire));
+        (loading.count(), shards.len())
     }
 
     /// All groups as they are on stable storage: record batches, for [`super::restore_groups`].

@@ -11,6 +11,7 @@ mod group;
 mod group_tests;
 mod groups;
 mod load;
+mod look;
 mod record;
 mod room;
 mod shard;
@@ -24,6 +25,7 @@ pub use ask::{
 };
 pub use group::Committed;
 pub use groups::{Groups, GroupsParts, Pending};
+pub use look::{GROUP_STATES, GroupOffset, GroupsLook};
 pub use snapshot::{CutOffset, GroupsSnapshotError, RestoredGroups, restore_groups};
 pub use step::Rules;
 

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::ask::{CommitAsk, DescribedGroup, JoinAsk, JoinRefused, LeaveAsk, ListedGroup};
 use super::ask::{Joined, MemberRef, SyncAsk, Synced};
 use super::group::{Committed, Group};
+use super::look::{GroupOffset, GroupsLook};
 use super::record::{self, Key};
 use super::room::{Place, Room};
 use super::step::{KeptRecord, Now, Step};
@@ -133,6 +134,23 @@ impl Shard {
     /// All groups.
     pub(super) fn listed(&self) -> Vec<ListedGroup> {
         self.groups.values().map(|slot| slot.group.listed()).collect()
+    }
+
+    /// What the groups add up to, and the committed offsets of some.
+    pub(super) fn look(&self, offsets_max: usize) -> GroupsLook {
+        let mut seen = GroupsLook::default();
+        for (name, slot) in &self.groups {
+            seen.by_state[slot.group.state_number()] += 1;
+            let left = offsets_max - seen.offsets.len();
+            let offset = |(topic, partition, kept): (&str, i32, &Committed)| GroupOffset {
+                group: name.clone(),
+                topic: topic.to_owned(),
+                partition,
+                offset: kept.offset,
+            };
+            seen.offsets.extend(slot.group.all_committed().take(left).map(offset));
+        }
+        seen
     }
 
     /// Takes back a group without members.

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `/metrics` | OpenMetrics text, for Prometheus |
 //! | `/livez` | 200 as long as the process answers at all |
-//! | `/readyz` | 200 and what is amiss all the same, or 503 and the reason |
+//! | `/readyz` | 200 and what is amiss all the same, or 503, the reason, and how far it is |
 //! | `/v1/server` | a JSON object, [`ServerStatus`] |
 //! | `/v1/partitions` | a JSON array of [`PartitionStatus`] |
 //! | `/v1/replays` | a JSON object, [`ReplaysStatus`] |

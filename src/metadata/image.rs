@@ -14,12 +14,30 @@ use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 pub struct BrokerNode {
     /// `node.id`.
     pub id: BrokerId,
+    /// What is advertised, one for each of its listeners.
+    pub endpoints: Vec<Endpoint>,
+    /// `broker.rack`.
+    pub rack: Option<Arc<str>>,
+}
+
+/// Where a broker is reached by those who come in by one of its listeners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The listener's name.
+    pub listener: Arc<str>,
     /// The advertised host.
     pub host: Arc<str>,
     /// The advertised port.
     pub port: u16,
-    /// `broker.rack`.
-    pub rack: Option<Arc<str>>,
+}
+
+impl BrokerNode {
+    /// Where it is reached by clients of that listener; `None` when it has no listener of the name,
+    /// so that those clients cannot reach it.
+    #[must_use]
+    pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| &*endpoint.listener == listener)
+    }
 }
 
 /// Who leads a partition and who follows.

@@ -9,7 +9,7 @@ mod store;
 mod topic_name;
 
 pub use image::{
-    BrokerNode, ClusterImage, PartitionImage, TooFewInSync, TopicImage, is_internal_topic,
+    BrokerNode, ClusterImage, Endpoint, PartitionImage, TooFewInSync, TopicImage, is_internal_topic,
 };
 pub use live::LiveImage;
 pub use store::{MetaStore, MetaStoreError, StoredTopic};

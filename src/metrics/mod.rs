@@ -2,71 +2,69 @@
 //!
 //! Whoever counts holds a handle: no name is looked up and nothing is hashed on a hot path. Every
 //! label has a bounded set of values: API keys and error codes are the protocol's, topics beyond
-//! [`TopicMetrics::TOPICS_MAX`] share one line, readers beyond [`ReplayMetrics::READERS_MAX`] have none.
+//! [`TopicMetrics::TOPICS_MAX`] share one line, readers beyond [`ReplayMetrics::READERS_MAX`] and
+//! groups' partitions beyond [`GroupMetrics::LAGS_MAX`] have none.
 //!
 //! Names follow the usual export of Kafka's MBeans where dashboards know one, so that they keep
 //! working; what Kafka does not have is called `icecore_...`. Counters end in `_total` when shown.
-//!
-//! | name | labels | Kafka's MBean |
-//! |---|---|---|
-//! | `kafka_server_brokertopicmetrics_{bytesin,bytesout,messagesin,totalproducerequests,totalfetchrequests,failedproducerequests,failedfetchrequests}_total` | `topic` | `kafka.server:type=BrokerTopicMetrics` |
-//! | `kafka_server_brokertopicmetrics_remote{fetchbytes,fetchrequests,fetcherrors,copybytes,copyrequests,copyerrors,deleterequests,deleteerrors}_total` | | the same (KIP-405) |
-//! | `kafka_server_brokertopicmetrics_remote{copylagbytes,copylagsegments,deletelagbytes,deletelagsegments,logsizebytes,logmetadatacount}` | | the same (KIP-405, KIP-963) |
-//! | `kafka_network_requestmetrics_requests_total` | `request` | `kafka.network:type=RequestMetrics,name=RequestsPerSec` |
-//! | `kafka_network_requestmetrics_errors_total` | `request`, `error` | `...,name=ErrorsPerSec` |
-//! | `kafka_server_socket_server_metrics_connection_count` | | `kafka.server:type=socket-server-metrics` |
-//! | `kafka_server_socket_server_metrics_connection_{creation,close}_total` | close: `reason` | the same |
-//! | `icecore_request_seconds` | `request` | (`TotalTimeMs`, which is quantiles there) |
-//! | `icecore_connections_refused_total` | | |
-//! | `icecore_network_{received,sent}_bytes_total`, `icecore_sendfile_bytes_total`, `icecore_file_copied_bytes_total` | | |
-//! | `icecore_cold_reads_total`, `icecore_cold_read_bytes_total`, `icecore_cold_read_seconds`, `icecore_cold_reads_waiting` | | |
-//! | `icecore_request_memory_bytes`, `icecore_request_memory_waits_total` | | |
-//! | `icecore_cache_{hits,misses,fills,evictions,wrong_chunks}_total`, `icecore_cache_bytes` | | |
-//! | `icecore_cache_{shared_hits,shared_flights,fallbacks,refused_guests}_total`, `icecore_cache_{guests,is_guest}` | | |
-//! | `icecore_replay_gets_total` | `object` | |
-//! | `icecore_replay_fetched_bytes_total`, `icecore_replay_readers` | | |
-//! | `icecore_replay_{behind_offsets,bytes_per_second,time_seconds}` | `reader`, `topic`, `partition` | |
-//! | `icecore_meta_uploads_total`, `icecore_meta_upload_failures_total`, `icecore_meta_age_seconds` | | |
-//! | `icecore_view_age_seconds`, `icecore_follow_failures_total` | | |
-//! | `icecore_replayed_bytes_total`, `icecore_replay_share_bytes_per_second` | | |
-//! | `icecore_disk_{total,free}_bytes`, `icecore_disk_full_state` | | |
-//! | `icecore_disk_refused_batches_total`, `icecore_disk_dropped_{segments,bytes}_total` | | |
-//! | `process_*` | | |
+//! `docs/METRICS.md` lists them all; it is made of [`Metrics::list`].
 
+mod broker;
 mod disk;
+mod groups;
+mod page;
+mod partitions;
 mod process;
 mod replays;
 mod requests;
 mod sockets;
+mod store;
+#[cfg(test)]
+mod table_test;
 mod tiering;
 mod topics;
 
 use prometheus_client::encoding::text;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::Registry;
 
+pub use broker::BrokerMetrics;
 pub use disk::DiskMetrics;
+pub use groups::{GroupMetrics, GroupState, LagLabels};
+pub use page::Listed;
+pub use partitions::{PartitionCounts, PartitionMetrics, TopicSizes};
+pub use prometheus_client::metrics::counter::Counter;
 pub use replays::{ReaderAt, ReaderLabels, ReplayMetrics};
-pub use requests::{ApiMetrics, RequestMetrics};
+pub use requests::{ApiMetrics, Delayed, RequestMetrics, Waits};
 pub use sockets::SocketMetrics;
-pub use tiering::{StoreFailure, TieringMetrics};
+pub use store::{StoreFailure, StoreMetrics};
+pub use tiering::TieringMetrics;
 pub use topics::{TopicHandle, TopicMetrics};
+
+use page::Page;
 
 /// Everything that one process counts.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    list: Vec<Listed>,
+    /// The broker as a whole.
+    pub broker: BrokerMetrics,
     /// Connections, frames, bytes on the wire.
     pub sockets: SocketMetrics,
     /// Requests by API.
     pub requests: RequestMetrics,
     /// Produce and fetch by topic.
     pub topics: TopicMetrics,
+    /// How many partitions there are, how they are, how large.
+    pub partitions: PartitionMetrics,
+    /// Consumer groups.
+    pub groups: GroupMetrics,
     /// The remote tier.
     pub tiering: TieringMetrics,
-    /// Who reads it.
+    /// Calls to the object store.
+    pub store: StoreMetrics,
+    /// Who reads the remote tier.
     pub replays: ReplayMetrics,
     /// The local disk.
     pub disk: DiskMetrics,
@@ -76,15 +74,39 @@ impl Metrics {
     /// All metrics at zero, registered under their names.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::default();
-        let sockets = SocketMetrics::registered(&mut registry);
-        let requests = RequestMetrics::registered(&mut registry);
-        let topics = TopicMetrics::registered(&mut registry);
-        let tiering = TieringMetrics::registered(&mut registry);
-        let replays = ReplayMetrics::registered(&mut registry);
-        let disk = DiskMetrics::registered(&mut registry);
-        registry.register_collector(Box::new(process::Process));
-        Self { registry, sockets, requests, topics, tiering, replays, disk }
+        let mut page = Page::default();
+        let broker = BrokerMetrics::registered(&mut page);
+        let sockets = SocketMetrics::registered(&mut page);
+        let requests = RequestMetrics::registered(&mut page);
+        let topics = TopicMetrics::registered(&mut page);
+        let partitions = PartitionMetrics::registered(&mut page);
+        let groups = GroupMetrics::registered(&mut page);
+        let tiering = TieringMetrics::registered(&mut page);
+        let store = StoreMetrics::registered(&mut page);
+        let replays = ReplayMetrics::registered(&mut page);
+        let disk = DiskMetrics::registered(&mut page);
+        page.collector(Box::new(process::Process), &process::METRICS);
+        let Page { registry, list } = page;
+        Self {
+            registry,
+            list,
+            broker,
+            sockets,
+            requests,
+            topics,
+            partitions,
+            groups,
+            tiering,
+            store,
+            replays,
+            disk,
+        }
+    }
+
+    /// Every metric that can stand on the page.
+    #[must_use]
+    pub fn list(&self) -> &[Listed] {
+        &self.list
     }
 
     /// The OpenMetrics text of this moment.
@@ -108,23 +130,14 @@ impl Default for Metrics {
     }
 }
 
-/// Registers a metric and gives its handle back.
-fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
-    registry.register(name, help, metric.clone());
-    metric
-}
-
-fn counter(registry: &mut Registry, name: &str, help: &str) -> Counter {
-    register(registry, name, help, Counter::default())
-}
-
-fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
-    register(registry, name, help, Gauge::default())
-}
-
 /// 50 µs to about 26 s in steps of two.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(50e-6, 2.0, 20))
+}
+
+/// A number for a gauge.
+fn gauged(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

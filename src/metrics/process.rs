@@ -9,34 +9,58 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use rustix::process::{Resource, getrlimit};
 
 #[derive(Debug)]
 pub(super) struct Process;
 
+/// In the order in which they are shown.
+pub(super) const METRICS: [(&str, MetricType, &str); 5] = [
+    ("process_cpu_seconds", MetricType::Counter, "User and system time"),
+    ("process_resident_memory_bytes", MetricType::Gauge, "Resident set"),
+    ("process_open_fds", MetricType::Gauge, "Open files"),
+    ("process_max_fds", MetricType::Gauge, "Files that may be open"),
+    ("process_start_time_seconds", MetricType::Gauge, "When it began, in seconds since 1970"),
+];
+
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        if let Some(stat) = Stat::read() {
-            let name = "process_cpu_seconds";
-            let help = "User and system time";
-            let line = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            ConstCounter::new(stat.cpu_seconds).encode(line)?;
-            let name = "process_resident_memory_bytes";
-            let line = encoder.encode_descriptor(name, "Resident set", None, MetricType::Gauge)?;
-            ConstGauge::new(stat.resident_bytes).encode(line)?;
-        }
-        if let Ok(open) = fs::read_dir("/proc/self/fd") {
-            let open = i64::try_from(open.count()).unwrap_or(i64::MAX);
-            let name = "process_open_fds";
-            let line = encoder.encode_descriptor(name, "Open files", None, MetricType::Gauge)?;
-            ConstGauge::new(open).encode(line)?;
+        let stat = Stat::read();
+        let open = fs::read_dir("/proc/self/fd").ok();
+        let open = open.map(|open| i64::try_from(open.count()).unwrap_or(i64::MAX));
+        let max = getrlimit(Resource::Nofile).current;
+        let max = max.map(|max| i64::try_from(max).unwrap_or(i64::MAX));
+        let began = stat.as_ref().and_then(|stat| Some(boot_seconds()? + stat.started_seconds));
+        let values = [
+            stat.as_ref().map(|stat| stat.cpu_seconds),
+            stat.as_ref().map(|stat| stat.resident_bytes as f64),
+            open.map(|open| open as f64),
+            max.map(|max| max as f64),
+            began,
+        ];
+        for ((name, kind, help), value) in METRICS.into_iter().zip(values) {
+            let Some(value) = value else { continue };
+            let line = encoder.encode_descriptor(name, help, None, kind)?;
+            match kind {
+                MetricType::Counter => ConstCounter::new(value).encode(line)?,
+                _ => ConstGauge::new(value).encode(line)?,
+            }
         }
         Ok(())
     }
 }
 
+/// When the machine was started, in seconds since 1970.
+fn boot_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
 struct Stat {
     cpu_seconds: f64,
     resident_bytes: i64,
+    /// Since the machine was started.
+    started_seconds: f64,
 }
 
 impl Stat {
@@ -45,7 +69,7 @@ impl Stat {
     }
 
     /// The fields after the command's closing parenthesis, counted as in proc(5): utime is 14,
-    /// stime 15, rss 24.
+    /// stime 15, starttime 22, rss 24.
     fn parse(line: &str) -> Option<Self> {
         let (_, after) = line.rsplit_once(')')?;
         let fields: Vec<&str> = after.split_ascii_whitespace().collect();
@@ -54,6 +78,7 @@ impl Stat {
         Some(Self {
             cpu_seconds: (field(14)? + field(15)?) / ticks_per_second,
             resident_bytes: (field(24)? * rustix::param::page_size() as f64) as i64,
+            started_seconds: field(22)? / ticks_per_second,
         })
     }
 }

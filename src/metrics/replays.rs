@@ -9,9 +9,8 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
-use super::{gauge, register};
+use super::page::Page;
 
 /// The gauges of those that read now.
 #[derive(Debug)]
@@ -68,14 +67,14 @@ impl ReplayMetrics {
         *shown = now;
     }
 
-    pub(super) fn registered(registry: &mut Registry) -> Self {
-        let r = registry;
-        let mut family = |name: &str, help: &str| register(r, name, help, Family::default());
+    pub(super) fn registered(page: &mut Page) -> Self {
+        const LABELS: &[&str] = &["reader", "topic", "partition"];
+        let mut family = |name: &str, help: &'static str| page.family(name, LABELS, help);
         Self {
             behind: family("icecore_replay_behind_offsets", "Offsets that a reader has before it"),
             rates: family("icecore_replay_bytes_per_second", "What a reader took lately"),
             times: family("icecore_replay_time_seconds", "The time that a reader has reached"),
-            readers: gauge(r, "icecore_replay_readers", "Consumers that read the remote tier"),
+            readers: page.gauge("icecore_replay_readers", "Consumers that read the remote tier"),
             shown: Mutex::default(),
         }
     }
@@ -85,10 +84,10 @@ impl ReplayMetrics {
 mod tests {
     use super::*;
 
-    fn page(registry: &Registry) -> String {
-        let mut page = String::new();
-        prometheus_client::encoding::text::encode(&mut page, registry).unwrap();
-        page
+    fn text(page: &Page) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &page.registry).unwrap();
+        text
     }
 
     fn reader(number: usize) -> (ReaderLabels, ReaderAt) {
@@ -99,20 +98,20 @@ mod tests {
 
     #[test]
     fn readers_have_lines_while_they_read_and_no_more_than_the_bound() {
-        let mut registry = Registry::default();
-        let replays = ReplayMetrics::registered(&mut registry);
+        let mut page = Page::default();
+        let replays = ReplayMetrics::registered(&mut page);
         replays.show((0..ReplayMetrics::READERS_MAX + 50).map(reader));
-        let full = page(&registry);
+        let full = text(&page);
         assert!(full.contains("icecore_replay_readers 150\n"), "{full}");
         let line =
             "icecore_replay_behind_offsets{reader=\"g7\",topic=\"snow\",partition=\"3\"} 7\n";
         assert!(full.contains(line), "{full}");
         assert_eq!(full.matches("_bytes_per_second{").count(), ReplayMetrics::READERS_MAX);
         replays.show((7..8).map(reader));
-        let left = page(&registry);
+        let left = text(&page);
         assert!(left.contains(line), "{left}");
         assert_eq!(left.matches("{reader=").count(), 3, "{left}");
         replays.show((0..0).map(reader));
-        assert!(!page(&registry).contains("{reader="), "all have left");
+        assert!(!text(&page).contains("{reader="), "all have left");
     }
 }

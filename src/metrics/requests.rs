@@ -10,10 +10,11 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
 
-use super::{register, seconds};
+use super::page::Page;
+use super::seconds;
 
 /// API keys from 0 on that have a slot of their own; Kafka 4.3 ends at 92.
 const APIS_MAX: usize = 128;
@@ -25,7 +26,33 @@ pub struct RequestMetrics {
     families: Families,
     by_key: [OnceLock<Box<ApiMetrics>>; APIS_MAX],
     unknown: OnceLock<Box<ApiMetrics>>,
+    /// By [`Delayed`].
+    waiting: [Gauge; 3],
 }
+
+/// What waits before it is answered: Kafka's purgatories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delayed {
+    /// A produce request waits for its acks.
+    Produce = 0,
+    /// A fetch waits for records.
+    Fetch = 1,
+    /// A member waits for the others of its group.
+    Rebalance = 2,
+}
+
+/// Counts a request among those that wait, until it is dropped.
+#[derive(Debug)]
+pub struct Waits(Gauge);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// One label, whose name no field of ours may have.
+type DelayedLabels = [(&'static str, &'static str); 1];
 
 #[derive(Clone)]
 struct Families {
@@ -56,6 +83,14 @@ impl RequestMetrics {
         }
     }
 
+    /// Counts a request among those that wait.
+    #[must_use]
+    pub fn waits(&self, delayed: Delayed) -> Waits {
+        let waiting = &self.waiting[delayed as usize];
+        waiting.inc();
+        Waits(waiting.clone())
+    }
+
     fn create(&self, request: &'static str) -> Box<ApiMetrics> {
         let labels = RequestLabels { request };
         Box::new(ApiMetrics {
@@ -67,30 +102,40 @@ impl RequestMetrics {
         })
     }
 
-    pub(super) fn registered(registry: &mut Registry) -> Self {
-        let r = registry;
+    pub(super) fn registered(page: &mut Page) -> Self {
         let histograms = Family::new_with_constructor(seconds as fn() -> Histogram);
         let families = Families {
-            requests: register(
-                r,
+            requests: page.family(
                 "kafka_network_requestmetrics_requests",
+                &["request"],
                 "Requests taken up",
-                Family::default(),
             ),
-            errors: register(
-                r,
+            errors: page.family(
                 "kafka_network_requestmetrics_errors",
+                &["request", "error"],
                 "Error codes in responses, NONE among them",
-                Family::default(),
             ),
-            seconds: register(
-                r,
+            seconds: page.add(
                 "icecore_request_seconds",
+                &["request"],
                 "From taking a request up to having its response",
                 histograms,
             ),
         };
-        Self { families, by_key: array::from_fn(|_| OnceLock::new()), unknown: OnceLock::new() }
+        let purgatories: Family<DelayedLabels, Gauge> = page.family(
+            "kafka_server_delayedoperationpurgatory_purgatorysize",
+            &["delayedOperation"],
+            "Requests that wait: for records, for acks, for the others of their group",
+        );
+        let waiting = ["Produce", "Fetch", "Rebalance"];
+        let waiting = waiting
+            .map(|operation| purgatories.get_or_create_owned(&[("delayedOperation", operation)]));
+        Self {
+            families,
+            by_key: array::from_fn(|_| OnceLock::new()),
+            unknown: OnceLock::new(),
+            waiting,
+        }
     }
 }
 
@@ -111,14 +156,15 @@ pub struct ApiMetrics {
 }
 
 impl ApiMetrics {
-    /// Counts one error code of a response. `name` is Kafka's name of it, such as `NONE`; codes
-    /// that Kafka does not have count as its -1.
-    pub fn error(&self, code: i16, name: &'static str) {
+    /// Counts an error code that stands `count` times in a response. `name` is Kafka's name of it,
+    /// such as `NONE`; codes that Kafka does not have count as its -1.
+    pub fn errors(&self, code: i16, name: &'static str, count: u32) {
         let slot = usize::try_from(i32::from(code) + 1).ok().and_then(|at| self.errors.get(at));
-        match slot {
-            Some(slot) => slot.get_or_init(|| self.error_counter(name)).inc(),
-            None => self.errors[0].get_or_init(|| self.error_counter("UNKNOWN_SERVER_ERROR")).inc(),
+        let counter = match slot {
+            Some(slot) => slot.get_or_init(|| self.error_counter(name)),
+            None => self.errors[0].get_or_init(|| self.error_counter("UNKNOWN_SERVER_ERROR")),
         };
+        counter.inc_by(count.into());
     }
 
     /// Records how long a request took.
@@ -138,26 +184,31 @@ mod tests {
 
     #[test]
     fn requests_and_errors_are_counted_by_name_and_odd_keys_share_a_line() {
-        let mut registry = Registry::default();
-        let requests = RequestMetrics::registered(&mut registry);
+        let mut page = Page::default();
+        let requests = RequestMetrics::registered(&mut page);
         requests.api(0, "Produce").requests.inc();
-        requests.api(0, "Produce").error(0, "NONE");
-        requests.api(0, "Produce").error(-1, "UNKNOWN_SERVER_ERROR");
-        requests.api(0, "Produce").error(i16::MAX, "?");
+        requests.api(0, "Produce").errors(0, "NONE", 3);
+        requests.api(0, "Produce").errors(-1, "UNKNOWN_SERVER_ERROR", 1);
+        requests.api(0, "Produce").errors(i16::MAX, "?", 1);
         requests.api(0, "Produce").took(Duration::from_micros(70));
         for key in [-1, i16::MIN, i16::MAX, 128] {
             requests.api(key, "?").requests.inc();
         }
-        let mut page = String::new();
-        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        let waits = [Delayed::Fetch, Delayed::Fetch].map(|delayed| requests.waits(delayed));
+        let [gone, _waits] = waits;
+        drop(gone);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &page.registry).unwrap();
         for line in [
             "kafka_network_requestmetrics_requests_total{request=\"Produce\"} 1",
             "kafka_network_requestmetrics_requests_total{request=\"Unknown\"} 4",
-            "kafka_network_requestmetrics_errors_total{request=\"Produce\",error=\"NONE\"} 1",
+            "kafka_network_requestmetrics_errors_total{request=\"Produce\",error=\"NONE\"} 3",
             "{request=\"Produce\",error=\"UNKNOWN_SERVER_ERROR\"} 2",
             "icecore_request_seconds_bucket{le=\"0.0001\",request=\"Produce\"} 1",
+            "purgatorysize{delayedOperation=\"Fetch\"} 1",
+            "purgatorysize{delayedOperation=\"Produce\"} 0",
         ] {
-            assert!(page.contains(line), "{line} is missing in\n{page}");
+            assert!(text.contains(line), "{line} is missing in\n{text}");
         }
     }
 }

@@ -5,9 +5,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
 
-use super::{counter, gauge, register, seconds};
+use super::page::Page;
 
 /// What the server of Kafka's protocol counts. A clone counts into the same numbers.
 #[derive(Clone, Debug)]
@@ -50,7 +49,7 @@ impl SocketMetrics {
     /// Handles that no page shows.
     #[must_use]
     pub fn unregistered() -> Self {
-        Self::registered(&mut Registry::default())
+        Self::registered(&mut Page::default())
     }
 
     /// Counts a connection's end.
@@ -64,58 +63,37 @@ impl SocketMetrics {
         self.closed.get(&ClosedLabels { reason }).map_or(0, |count| count.get())
     }
 
-    pub(super) fn registered(registry: &mut Registry) -> Self {
-        let r = registry;
+    pub(super) fn registered(page: &mut Page) -> Self {
+        let p = page;
         let kafka = |name| format!("kafka_server_socket_server_metrics_connection_{name}");
         Self {
-            connections: gauge(r, &kafka("count"), "Open connections"),
-            accepted: counter(r, &kafka("creation"), "Connections accepted"),
-            refused: counter(
-                r,
+            connections: p.gauge(&kafka("count"), "Open connections"),
+            accepted: p.counter(&kafka("creation"), "Connections accepted"),
+            refused: p.counter(
                 "icecore_connections_refused",
                 "Connections refused since max.connections was reached",
             ),
-            closed: register(
-                r,
-                &kafka("close"),
-                "Connections closed, by reason",
-                Family::default(),
-            ),
-            received_bytes: counter(r, "icecore_network_received_bytes", "Bytes received"),
-            sent_bytes: counter(r, "icecore_network_sent_bytes", "Bytes sent from memory"),
-            sendfile_bytes: counter(r, "icecore_sendfile_bytes", "Bytes sent by sendfile"),
-            file_copied_bytes: counter(
-                r,
+            closed: p.family(&kafka("close"), &["reason"], "Connections closed, by reason"),
+            received_bytes: p.counter("icecore_network_received_bytes", "Bytes received"),
+            sent_bytes: p.counter("icecore_network_sent_bytes", "Bytes sent from memory"),
+            sendfile_bytes: p.counter("icecore_sendfile_bytes", "Bytes sent by sendfile"),
+            file_copied_bytes: p.counter(
                 "icecore_file_copied_bytes",
                 "Bytes of files sent through memory, where sendfile could have blocked",
             ),
-            cold_reads: counter(
-                r,
+            cold_reads: p.counter(
                 "icecore_cold_reads",
                 "Reads of pages outside the page cache, away from network threads",
             ),
-            cold_read_bytes: counter(r, "icecore_cold_read_bytes", "Bytes of cold reads"),
-            cold_read_seconds: register(
-                r,
-                "icecore_cold_read_seconds",
-                "From asking for a cold read to having it",
-                seconds(),
-            ),
-            cold_reads_waiting: gauge(
-                r,
-                "icecore_cold_reads_waiting",
-                "Cold reads asked for and not done",
-            ),
-            request_memory_bytes: gauge(
-                r,
-                "icecore_request_memory_bytes",
-                "Bytes of request frames in memory",
-            ),
-            request_memory_waits: counter(
-                r,
-                "icecore_request_memory_waits",
-                "Frames that waited for request memory",
-            ),
+            cold_read_bytes: p.counter("icecore_cold_read_bytes", "Bytes of cold reads"),
+            cold_read_seconds: p
+                .histogram("icecore_cold_read_seconds", "From asking for a cold read to having it"),
+            cold_reads_waiting: p
+                .gauge("icecore_cold_reads_waiting", "Cold reads asked for and not done"),
+            request_memory_bytes: p
+                .gauge("icecore_request_memory_bytes", "Bytes of request frames in memory"),
+            request_memory_waits: p
+                .counter("icecore_request_memory_waits", "Frames that waited for request memory"),
         }
     }
 }

@@ -4,9 +4,8 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
-use super::{counter, gauge, register};
+use super::page::Page;
 
 /// What happens between the disk and the object store. A clone counts into the same numbers.
 #[derive(Clone, Debug)]
@@ -19,26 +18,36 @@ pub struct TieringMetrics {
     pub fetch_errors: Counter,
     /// Bytes of segments uploaded.
     pub copy_bytes: Counter,
-    /// Segments of which the upload was begun.
+    /// Segments that were uploaded.
     pub copy_requests: Counter,
     /// Uploads that failed.
     pub copy_errors: Counter,
-    /// Segments of which the deletion was begun.
+    /// Segments whose deletion was tried.
     pub delete_requests: Counter,
-    /// Deletions that failed.
+    /// Segments whose deletion failed, and is tried again.
     pub delete_errors: Counter,
     /// Bytes that wait for their upload.
     pub copy_lag_bytes: Gauge,
     /// Segments that wait for their upload.
     pub copy_lag_segments: Gauge,
+    /// For how long the oldest of them has waited.
+    pub copy_lag_seconds: Gauge,
+    /// Bytes of tiered partitions that only this disk has.
+    pub not_uploaded_bytes: Gauge,
+    /// Since when, at the earliest, this disk has such bytes.
+    pub not_uploaded_age_seconds: Gauge,
+    /// Partitions whose last upload or deletion failed.
+    pub failing_partitions: Gauge,
     /// Bytes that wait for their deletion.
     pub delete_lag_bytes: Gauge,
     /// Segments that wait for their deletion.
     pub delete_lag_segments: Gauge,
-    /// Bytes in the remote tier.
-    pub log_size_bytes: Gauge,
-    /// Segments that the manifest knows.
-    pub metadata_count: Gauge,
+    /// Objects and uploads without an owner that were found.
+    pub garbage_found: Counter,
+    /// Objects and uploads without an owner that were removed.
+    pub garbage_removed: Counter,
+    /// Segments whose objects were missed, without a local copy.
+    pub missing_segments: Counter,
     /// Chunks that the read cache had.
     pub cache_hits: Counter,
     /// Chunks that it did not have.
@@ -63,18 +72,8 @@ pub struct TieringMetrics {
     pub cache_is_guest: Gauge,
     /// Bytes that it holds.
     pub cache_bytes: Gauge,
-    /// Answers of the store that asked for a pause, which it was given.
-    pub store_throttled: Counter,
-    /// Times that the store failed so often in a row that it was left alone.
-    pub store_left_alone: Counter,
-    /// Calls to the store that were not made because of that.
-    pub store_held_back: Counter,
-    /// Calls to the store that took more than half of the time that they may take.
-    pub store_slow: Counter,
-    /// Objects that a list of the store left out.
-    pub store_unlisted: Counter,
-    /// 1 while the store is left alone, else 0.
-    pub store_is_left_alone: Gauge,
+    /// Bytes that it can hold.
+    pub cache_size_bytes: Gauge,
     /// Requests for `.index` objects that readers caused.
     pub replay_index_gets: Counter,
     /// Requests for ranges of `.log` objects that readers caused.
@@ -95,35 +94,6 @@ pub struct TieringMetrics {
     pub replayed_bytes: Counter,
     /// What replays may be handed, in bytes a second; -1 without a bound.
     pub replay_share: Gauge,
-    store_failures: Family<FailureLabels, Counter>,
-}
-
-/// How a call to the store failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreFailure {
-    /// Overloaded, or out of reach.
-    Busy,
-    /// No answer in time.
-    TimedOut,
-    /// The credentials do not allow it.
-    Denied,
-    /// It refused the request for good.
-    Refused,
-    /// A success whose bytes were short or wrong.
-    WrongBytes,
-}
-
-impl StoreFailure {
-    const fn label(self) -> FailureLabels {
-        let kind = match self {
-            Self::Busy => "busy",
-            Self::TimedOut => "timed_out",
-            Self::Denied => "denied",
-            Self::Refused => "refused",
-            Self::WrongBytes => "wrong_bytes",
-        };
-        FailureLabels { kind }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -131,164 +101,111 @@ struct ObjectLabels {
     object: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FailureLabels {
-    kind: &'static str,
-}
-
 impl TieringMetrics {
-    /// Handles that no page shows.
-    #[must_use]
-    pub fn unregistered() -> Self {
-        Self::registered(&mut Registry::default())
-    }
-
-    /// The counter of calls to the store that failed in one way.
-    #[must_use]
-    pub fn store_failures(&self, kind: StoreFailure) -> Counter {
-        self.store_failures.get_or_create_owned(&kind.label())
-    }
-
-    pub(super) fn registered(registry: &mut Registry) -> Self {
-        let r = registry;
-        let gets: Family<ObjectLabels, Counter> = register(
-            r,
-            "icecore_replay_gets",
-            "GET requests that readers caused",
-            Family::default(),
-        );
+    pub(super) fn registered(page: &mut Page) -> Self {
+        let p = page;
+        let gets: Family<ObjectLabels, Counter> =
+            p.family("icecore_replay_gets", &["object"], "GET requests that readers caused");
         let gets_of = |object| gets.get_or_create_owned(&ObjectLabels { object });
         let kafka = |name| format!("kafka_server_brokertopicmetrics_remote{name}");
         Self {
-            fetch_bytes: counter(r, &kafka("fetchbytes"), "Bytes served from the remote tier"),
-            fetch_requests: counter(r, &kafka("fetchrequests"), "Reads of the remote tier"),
-            fetch_errors: counter(r, &kafka("fetcherrors"), "Failed reads of the remote tier"),
-            copy_bytes: counter(r, &kafka("copybytes"), "Bytes uploaded"),
-            copy_requests: counter(r, &kafka("copyrequests"), "Uploads begun"),
-            copy_errors: counter(r, &kafka("copyerrors"), "Uploads failed"),
-            delete_requests: counter(r, &kafka("deleterequests"), "Remote deletions begun"),
-            delete_errors: counter(r, &kafka("deleteerrors"), "Remote deletions failed"),
-            copy_lag_bytes: gauge(r, &kafka("copylagbytes"), "Bytes waiting for upload"),
-            copy_lag_segments: gauge(r, &kafka("copylagsegments"), "Segments waiting for upload"),
-            delete_lag_bytes: gauge(r, &kafka("deletelagbytes"), "Bytes waiting for deletion"),
-            delete_lag_segments: gauge(
-                r,
-                &kafka("deletelagsegments"),
-                "Segments waiting for deletion",
+            fetch_bytes: p.counter(&kafka("fetchbytes"), "Bytes served from the remote tier"),
+            fetch_requests: p.counter(&kafka("fetchrequests"), "Reads of the remote tier"),
+            fetch_errors: p.counter(&kafka("fetcherrors"), "Failed reads of the remote tier"),
+            copy_bytes: p.counter(&kafka("copybytes"), "Bytes of segments uploaded"),
+            copy_requests: p.counter(&kafka("copyrequests"), "Segments uploaded"),
+            copy_errors: p.counter(&kafka("copyerrors"), "Uploads of a segment that failed"),
+            delete_requests: p
+                .counter(&kafka("deleterequests"), "Segments whose remote deletion was tried"),
+            delete_errors: p.counter(
+                &kafka("deleteerrors"),
+                "Segments whose remote deletion failed, and is tried again",
             ),
-            log_size_bytes: gauge(r, &kafka("logsizebytes"), "Bytes in the remote tier"),
-            metadata_count: gauge(r, &kafka("logmetadatacount"), "Segments in the manifest"),
-            cache_hits: counter(r, "icecore_cache_hits", "Chunks the read cache had"),
-            cache_misses: counter(r, "icecore_cache_misses", "Chunks the read cache lacked"),
-            cache_fills: counter(r, "icecore_cache_fills", "Chunks written into the cache"),
-            cache_evictions: counter(r, "icecore_cache_evictions", "Chunks dropped for others"),
-            cache_wrong_chunks: counter(
-                r,
-                "icecore_cache_wrong_chunks",
-                "Chunks of an earlier run that were wrong",
+            copy_lag_bytes: p.gauge(&kafka("copylagbytes"), "Bytes waiting for upload"),
+            copy_lag_segments: p.gauge(&kafka("copylagsegments"), "Segments waiting for upload"),
+            copy_lag_seconds: p.gauge(
+                "icecore_upload_lag_seconds",
+                "For how long the oldest segment that waits for its upload has been sealed",
             ),
-            cache_shared_hits: counter(
-                r,
+            not_uploaded_bytes: p.gauge(
+                "icecore_not_uploaded_bytes",
+                "Bytes of tiered topics that only this disk has, the active segments included: \
+                 what is lost with the disk",
+            ),
+            not_uploaded_age_seconds: p.gauge(
+                "icecore_not_uploaded_age_seconds",
+                "Since when, at the earliest, this disk has records that the object store lacks",
+            ),
+            failing_partitions: p.gauge(
+                "icecore_tiering_failing_partitions",
+                "Partitions whose last upload or remote deletion failed",
+            ),
+            delete_lag_bytes: p
+                .gauge(&kafka("deletelagbytes"), "Bytes whose remote deletion was begun"),
+            delete_lag_segments: p
+                .gauge(&kafka("deletelagsegments"), "Segments whose remote deletion was begun"),
+            garbage_found: p.counter(
+                "icecore_garbage_found",
+                "Objects and unfinished uploads without an owner that a collection found",
+            ),
+            garbage_removed: p.counter("icecore_garbage_removed", "Those that were removed"),
+            missing_segments: p.counter(
+                "icecore_missing_segments",
+                "Segments whose objects a collection missed, without a local copy: counted by each \
+                 collection again, so that any increase means a loss",
+            ),
+            cache_hits: p.counter("icecore_cache_hits", "Chunks the read cache had"),
+            cache_misses: p.counter("icecore_cache_misses", "Chunks the read cache lacked"),
+            cache_fills: p.counter("icecore_cache_fills", "Chunks written into the cache"),
+            cache_evictions: p.counter("icecore_cache_evictions", "Chunks dropped for others"),
+            cache_wrong_chunks: p
+                .counter("icecore_cache_wrong_chunks", "Chunks of an earlier run that were wrong"),
+            cache_shared_hits: p.counter(
                 "icecore_cache_shared_hits",
                 "Chunks that another process of the machine had in the cache",
             ),
-            cache_shared_flights: counter(
-                r,
+            cache_shared_flights: p.counter(
                 "icecore_cache_shared_flights",
                 "Waits for chunks that another process was bringing, and brought",
             ),
-            cache_fallbacks: counter(
-                r,
+            cache_fallbacks: p.counter(
                 "icecore_cache_fallbacks",
                 "Chunks fetched or kept alone because the owner of the cache was no help",
             ),
-            cache_refused_guests: counter(
-                r,
+            cache_refused_guests: p.counter(
                 "icecore_cache_refused_guests",
                 "Guests of the cache that were shown the door for what they sent",
             ),
-            cache_guests: gauge(
-                r,
-                "icecore_cache_guests",
-                "Processes that are guests of this one's cache",
-            ),
-            cache_is_guest: gauge(
-                r,
-                "icecore_cache_is_guest",
-                "1 while the cache is another process's",
-            ),
-            cache_bytes: gauge(r, "icecore_cache_bytes", "Bytes the cache holds"),
-            store_throttled: counter(
-                r,
-                "icecore_store_throttled",
-                "Answers of the object store that asked for a pause",
-            ),
-            store_left_alone: counter(
-                r,
-                "icecore_store_left_alone",
-                "Times that the object store failed so often that it was left alone",
-            ),
-            store_held_back: counter(
-                r,
-                "icecore_store_held_back",
-                "Calls not made while the object store was left alone",
-            ),
-            store_slow: counter(
-                r,
-                "icecore_store_slow",
-                "Calls to the object store that took more than half of the time that they may take",
-            ),
-            store_unlisted: counter(
-                r,
-                "icecore_store_unlisted",
-                "Objects that a list of the object store left out, found by their names",
-            ),
-            store_is_left_alone: gauge(
-                r,
-                "icecore_store_is_left_alone",
-                "1 while the object store is left alone",
-            ),
+            cache_guests: p
+                .gauge("icecore_cache_guests", "Processes that are guests of this one's cache"),
+            cache_is_guest: p
+                .gauge("icecore_cache_is_guest", "1 while the cache is another process's"),
+            cache_bytes: p.gauge("icecore_cache_bytes", "Bytes the cache holds"),
+            cache_size_bytes: p.gauge("icecore_cache_size_bytes", "Bytes the cache can hold"),
             replay_index_gets: gets_of("index"),
             replay_log_gets: gets_of("log"),
-            replay_fetched_bytes: counter(
-                r,
+            replay_fetched_bytes: p.counter(
                 "icecore_replay_fetched_bytes",
                 "Bytes fetched from the object store for readers",
             ),
-            replayed_bytes: counter(
-                r,
-                "icecore_replayed_bytes",
-                "Bytes of the remote tier handed to readers",
-            ),
-            replay_share: gauge(
-                r,
+            replayed_bytes: p
+                .counter("icecore_replayed_bytes", "Bytes of the remote tier handed to readers"),
+            replay_share: p.gauge(
                 "icecore_replay_share_bytes_per_second",
                 "What replays may be handed while others work; -1 without a bound",
             ),
-            store_failures: register(
-                r,
-                "icecore_store_failures",
-                "Calls to the object store that failed",
-                Family::default(),
-            ),
-            meta_uploads: counter(r, "icecore_meta_uploads", "Metadata snapshots uploaded"),
-            meta_upload_failures: counter(
-                r,
+            meta_uploads: p.counter("icecore_meta_uploads", "Metadata snapshots uploaded"),
+            meta_upload_failures: p.counter(
                 "icecore_meta_upload_failures",
                 "Metadata snapshots that could not be uploaded",
             ),
-            meta_age_seconds: gauge(
-                r,
-                "icecore_meta_age_seconds",
-                "Seconds since the bucket had all metadata",
-            ),
-            view_age_seconds: gauge(
-                r,
+            meta_age_seconds: p
+                .gauge("icecore_meta_age_seconds", "Seconds since the bucket had all metadata"),
+            view_age_seconds: p.gauge(
                 "icecore_view_age_seconds",
                 "Seconds since a read-only server saw all that the store has; -1 of other servers",
             ),
-            follow_failures: counter(
-                r,
+            follow_failures: p.counter(
                 "icecore_follow_failures",
                 "Looks at the store of a read-only server that failed",
             ),

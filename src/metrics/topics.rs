@@ -10,9 +10,8 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
 
-use super::register;
+use super::page::Page;
 
 /// The counters of one topic; the names are those of Kafka's `BrokerTopicMetrics`.
 #[derive(Clone, Debug)]
@@ -101,10 +100,9 @@ impl TopicMetrics {
         }
     }
 
-    pub(super) fn registered(registry: &mut Registry) -> Self {
+    pub(super) fn registered(page: &mut Page) -> Self {
         let families = NAMES.map(|(name, help)| {
-            let name = format!("kafka_server_brokertopicmetrics_{name}");
-            register(registry, &name, help, Family::default())
+            page.family(&format!("kafka_server_brokertopicmetrics_{name}"), &["topic"], help)
         });
         Self { families, handles: Mutex::default() }
     }
@@ -114,21 +112,21 @@ impl TopicMetrics {
 mod tests {
     use super::*;
 
-    fn page(registry: &Registry) -> String {
-        let mut page = String::new();
-        prometheus_client::encoding::text::encode(&mut page, registry).unwrap();
-        page
+    fn text(page: &Page) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &page.registry).unwrap();
+        text
     }
 
     #[test]
     fn a_thousand_and_one_topics_show_a_thousand_lines_and_one_for_the_rest() {
-        let mut registry = Registry::default();
-        let topics = TopicMetrics::registered(&mut registry);
+        let mut page = Page::default();
+        let topics = TopicMetrics::registered(&mut page);
         for number in 0..=TopicMetrics::TOPICS_MAX + 5 {
             topics.topic(&format!("t{number}")).bytes_in.inc_by(7);
         }
         topics.topic("t3").bytes_in.inc_by(1);
-        let page = page(&registry);
+        let page = text(&page);
         assert!(page.contains("bytesin_total{topic=\"t3\"} 8\n"));
         assert!(page.contains("bytesin_total{topic=\"(other)\"} 42\n"));
         assert_eq!(page.matches("bytesin_total{").count(), TopicMetrics::TOPICS_MAX + 1);
@@ -136,12 +134,12 @@ mod tests {
 
     #[test]
     fn a_forgotten_topic_leaves_the_page_and_its_place() {
-        let mut registry = Registry::default();
-        let topics = TopicMetrics::registered(&mut registry);
+        let mut page = Page::default();
+        let topics = TopicMetrics::registered(&mut page);
         topics.topic("gone").messages_in.inc();
         topics.forget("gone");
-        assert!(!page(&registry).contains("gone"));
+        assert!(!text(&page).contains("gone"));
         topics.topic("gone").messages_in.inc();
-        assert!(page(&registry).contains("messagesin_total{topic=\"gone\"} 1\n"));
+        assert!(text(&page).contains("messagesin_total{topic=\"gone\"} 1\n"));
     }
 }

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::Partition;
 use super::flush_plans::Plans;
 use crate::log::{AppendError, Appended};
+use crate::metrics::BrokerMetrics;
 
 /// Requests that may wait for one flusher; a lane that finds the queue full waits.
 const QUEUE_LEN_MAX: usize = 4096;
@@ -38,10 +39,14 @@ pub(super) struct Flusher {
 
 impl Flusher {
     /// Starts the thread. It ends when the last handle is dropped and the queue is empty.
-    pub(super) fn start(number: usize) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
+    pub(super) fn start(
+        number: usize,
+        metrics: BrokerMetrics,
+    ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
         let (queue, receiver) = mpsc::sync_channel(QUEUE_LEN_MAX);
-        let thread =
-            thread::Builder::new().name(format!("flush-{number}")).spawn(move || run(&receiver))?;
+        let thread = thread::Builder::new()
+            .name(format!("flush-{number}"))
+            .spawn(move || run(&receiver, &metrics))?;
         Ok((Self { queue }, thread))
     }
 
@@ -53,7 +58,7 @@ impl Flusher {
     }
 }
 
-fn run(queue: &mpsc::Receiver<FlushRequest>) {
+fn run(queue: &mpsc::Receiver<FlushRequest>, metrics: &BrokerMetrics) {
     let mut plans = Plans::default();
     while let Some(first) = next(queue, &plans) {
         let mut group = Vec::new();
@@ -69,7 +74,7 @@ fn run(queue: &mpsc::Receiver<FlushRequest>) {
         }
         group.sort_by_key(|(partition, _)| Arc::as_ptr(partition));
         for requests in group.chunk_by_mut(|a, b| Arc::ptr_eq(&a.0, &b.0)) {
-            flush(requests);
+            flush(requests, metrics);
         }
     }
 }
@@ -86,9 +91,11 @@ fn next(queue: &mpsc::Receiver<FlushRequest>, plans: &Plans) -> Option<Option<Fl
 }
 
 /// Syncs one partition once and answers all of its requests.
-fn flush(requests: &mut [(Arc<Partition>, Promised)]) {
+fn flush(requests: &mut [(Arc<Partition>, Promised)], metrics: &BrokerMetrics) {
     let Some((partition, _)) = requests.first() else { return };
+    let began = Instant::now();
     let outcome = partition.sync();
+    metrics.synced_in(began.elapsed());
     for (appended, done) in requests.iter_mut().flat_map(|(_, promised)| promised.drain(..)) {
         let result = match &outcome {
             Ok(()) => Ok(appended),
@@ -151,7 +158,7 @@ mod tests {
     }
 
     fn lane() -> AppendLane {
-        let (flusher, _) = Flusher::start(0).expect("a thread");
+        let (flusher, _) = Flusher::start(0, BrokerMetrics::unregistered()).expect("a thread");
         let space =
             Space::new(WantedWatermarks::default(), 1 << 30, 1 << 30).expect("a large disk");
         AppendLane::start(0, flusher, Arc::new(space)).expect("a thread").0

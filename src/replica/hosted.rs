@@ -8,12 +8,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use icecore_tiering::{PartitionKey, Tiering};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::append_lane::{AppendLane, AppendReply, AppendRequest, Durability};
 use super::checkpoints::{Checkpoints, Remembered};
@@ -26,6 +27,7 @@ use crate::config::TopicConfig;
 use crate::log::checkpoint::CheckpointError;
 use crate::log::{AppendError, Log, LogEnv, Tier, TieredLog, partition_metadata};
 use crate::metadata::{TopicImage, is_internal_topic};
+use crate::metrics::BrokerMetrics;
 use crate::model::{Offset, TopicId, TopicPartition};
 
 /// Logs that are opened at a time.
@@ -47,6 +49,8 @@ pub struct ReplicasOptions {
     pub env: LogEnv,
     /// Append lanes, each with a flusher: threads that write.
     pub lanes: usize,
+    /// Told how long syncs take.
+    pub metrics: BrokerMetrics,
     /// With how little room on the disk producers are refused.
     pub watermarks: WantedWatermarks,
 }
@@ -61,6 +65,8 @@ pub struct Replicas {
     remembered: Mutex<Remembered>,
     partitions: RwLock<BTreeMap<TopicPartition, Arc<Partition>>>,
     lanes: Vec<AppendLane>,
+    /// Partitions that were not closed in order by the last run.
+    recovered: AtomicUsize,
     space: Arc<Space>,
 }
 
@@ -70,7 +76,8 @@ impl Replicas {
     /// # Errors
     /// When the folder or a checkpoint cannot be read, or the watermarks do not fit the disk.
     pub fn start(options: ReplicasOptions) -> Result<Self, HostError> {
-        let ReplicasOptions { log_dir, tiering, suspects, env, lanes, watermarks } = options;
+        let ReplicasOptions { log_dir, tiering, suspects, env, lanes, metrics, watermarks } =
+            options;
         let folder = |source| HostError::Folder { folder: log_dir.display().to_string(), source };
         std::fs::create_dir_all(&log_dir).map_err(folder)?;
         let (total, free) = disk_space(&log_dir).map_err(folder)?;
@@ -79,7 +86,7 @@ impl Replicas {
         let remembered = Mutex::new(checkpoints.read()?);
         let lanes = (0..lanes.max(1))
             .map(|number| {
-                let (flusher, _) = Flusher::start(number)?;
+                let (flusher, _) = Flusher::start(number, metrics.clone())?;
                 Ok(AppendLane::start(number, flusher, space.clone())?.0)
             })
             .collect::<io::Result<_>>()
@@ -94,8 +101,15 @@ impl Replicas {
             remembered,
             partitions,
             lanes,
+            recovered: AtomicUsize::new(0),
             space,
         })
+    }
+
+    /// How many partitions the last run did not close in order.
+    #[must_use]
+    pub fn recovered(&self) -> usize {
+        self.recovered.load(Ordering::Relaxed)
     }
 
     /// Where the partitions' folders lie.
@@ -147,6 +161,16 @@ impl Replicas {
         name: TopicPartition,
         leader_epoch: crate::model::LeaderEpoch,
     ) -> Result<Partition, HostError> {
+        let opening = tracing::info_span!("open partition", partition = %name);
+        self.open_now(topic, name, leader_epoch).instrument(opening).await
+    }
+
+    async fn open_now(
+        &self,
+        topic: &TopicImage,
+        name: TopicPartition,
+        leader_epoch: crate::model::LeaderEpoch,
+    ) -> Result<Partition, HostError> {
         let key = PartitionKey::new(name.topic.clone(), topic.id, name.partition);
         let (tier, remote_end) = self.tier(&topic.config, key).await?;
         let at = self.remembered.lock().open_at(&name, remote_end.unwrap_or_default());
@@ -160,6 +184,7 @@ impl Replicas {
         let folder = |source| HostError::Folder { folder: name.to_string(), source };
         let (log, report) = opened.map_err(|panic| folder(io::Error::other(panic)))??;
         if report != crate::log::RecoveryReport::default() {
+            self.recovered.fetch_add(1, Ordering::Relaxed);
             tracing::info!(partition = %name, ?report, "recovered");
         }
         let log = TieredLog::new(Arc::new(log), tier, remote_end);
@@ -388,7 +413,10 @@ impl Replicas {
 }
 
 /// Bytes of a folder's file system: all, and those that are free for us.
-fn disk_space(folder: &Path) -> io::Result<(u64, u64)> {
+///
+/// # Errors
+/// What the system says.
+pub fn disk_space(folder: &Path) -> io::Result<(u64, u64)> {
     let stat = rustix::fs::statvfs(folder)?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
     Ok((bytes(stat.f_blocks), bytes(stat.f_bavail)))

@@ -5,8 +5,8 @@
 //! replica the high watermark follows every write: what the leader holds, all in-sync replicas hold.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -17,6 +17,7 @@ use super::waiters::Waiters;
 use crate::config::{TimestampSource, TopicConfig};
 use crate::env::Clock;
 use crate::log::{AppendError, Appended, LogConfig, TieredLog};
+use crate::metrics::{TopicHandle, TopicMetrics};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::record::{Batch, TimestampType};
 
@@ -53,6 +54,7 @@ pub struct Partition {
     high_watermark: AtomicI64,
     tail: Tail,
     waiters: Waiters,
+    traffic: OnceLock<TopicHandle>,
     clock: Arc<dyn Clock>,
     /// When the flusher will sync it without being asked again (`flush.ms`).
     planned_flush: Mutex<Option<Instant>>,
@@ -104,6 +106,7 @@ impl Partition {
             high_watermark,
             tail: Tail::new(end),
             waiters: Waiters::default(),
+            traffic: OnceLock::new(),
             clock,
             planned_flush: Mutex::new(None),
             local_copies: tokio::sync::Mutex::new(()),
@@ -168,6 +171,11 @@ impl Partition {
     /// From here on records were written so lately that a read finds them in the page cache.
     pub fn tail_start(&self) -> Offset {
         Offset::new(self.tail.start.load(Ordering::Acquire))
+    }
+
+    /// What its topic's clients are counted by; `topics` gives it at the first call.
+    pub fn traffic(&self, topics: &TopicMetrics) -> &TopicHandle {
+        self.traffic.get_or_init(|| topics.topic(&self.name.topic))
     }
 
     /// Those who wait for this partition to grow.

@@ -43,9 +43,17 @@ pub async fn run<S: Service>(
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    Server::new(service, limits, SocketMetrics::unregistered())
-        .run("PLAINTEXT", listener, shutdown)
-        .await;
+    let listeners = vec![Listening { name: "PLAINTEXT".into(), socket: listener }];
+    Server::new(service, limits, SocketMetrics::unregistered()).run(listeners, shutdown).await;
+}
+
+/// A bound listener.
+#[derive(Debug)]
+pub struct Listening {
+    /// As the service sees it in [`ConnectionInfo::listener`].
+    pub name: Arc<str>,
+    /// Where clients come in.
+    pub socket: TcpListener,
 }
 
 /// What all listeners of a broker share: the service, the limits, the threads for cold reads.
@@ -91,19 +99,19 @@ impl<S: Service> Server<S> {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Serves a bound listener until `shutdown`; then accepts no more, reads no more requests,
-    /// answers what is in flight within `Limits::drain_timeout` and closes. `name` is that of the
-    /// listener, as the service sees it in [`ConnectionInfo::listener`].
-    pub async fn run(&self, name: &str, listener: TcpListener, shutdown: CancellationToken) {
-        let name: Arc<str> = name.into();
+    /// Serves bound listeners until `shutdown`; then accepts no more, reads no more requests,
+    /// answers what is in flight within `Limits::drain_timeout` and closes.
+    pub async fn run(&self, listeners: Vec<Listening>, shutdown: CancellationToken) {
         let connections = TaskTracker::new();
         let stop = Stop { gently: shutdown, at_once: CancellationToken::new() };
+        let accept = |listener| self.accept(listener, &connections, &stop);
+        let accepting = futures::future::join_all(listeners.iter().map(accept));
         tokio::select! {
             () = stop.gently.cancelled() => {}
-            () = self.accept(&name, &listener, &connections, &stop) => {}
+            _ = accepting => {}
             () = self.trim() => {}
         }
-        drop(listener);
+        drop(listeners);
         connections.close();
         let drain = self.shared.limits.drain_timeout + ABORT_SLACK;
         if tokio::time::timeout(drain, connections.wait()).await.is_err() {
@@ -114,15 +122,10 @@ impl<S: Service> Server<S> {
         }
     }
 
-    async fn accept(
-        &self,
-        name: &Arc<str>,
-        listener: &TcpListener,
-        connections: &TaskTracker,
-        stop: &Stop,
-    ) {
+    async fn accept(&self, listener: &Listening, connections: &TaskTracker, stop: &Stop) {
+        let Listening { name, socket } = listener;
         loop {
-            match listener.accept().await {
+            match socket.accept().await {
                 Ok((stream, peer)) => {
                     self.shared.metrics.accepted.inc();
                     let Some(place) = self.place(peer) else { continue };

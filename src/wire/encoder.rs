@@ -8,6 +8,7 @@ use bytes::{BufMut as _, BytesMut};
 
 use super::element::Element;
 use super::error::EncodeError;
+use super::error_codes::ErrorCodes;
 
 /// A place in an encoder's buffer where bytes from elsewhere (a range of a file) belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub struct Encoder {
     pub buf: BytesMut,
     /// Where external bytes belong, in order of position.
     pub cuts: Vec<Cut>,
+    error_codes: ErrorCodes,
     message: &'static str,
     version: i16,
     flexible: bool,
@@ -49,6 +51,12 @@ impl Encoder {
     #[must_use]
     pub fn total_len(&self) -> usize {
         self.buf.len() + self.cuts.iter().map(|cut| cut.len as usize).sum::<usize>()
+    }
+
+    /// The error codes that were written so far.
+    #[must_use]
+    pub const fn error_codes(&self) -> &ErrorCodes {
+        &self.error_codes
     }
 
     /// The buffer and its cuts.
@@ -76,6 +84,13 @@ impl Encoder {
             value >>= 7;
         }
         self.buf.put_u8(value as u8);
+    }
+
+    /// An error code: it is counted as well.
+    pub(super) fn error_code(&mut self, code: i16) -> Result<(), EncodeError> {
+        self.error_codes.add(code);
+        self.buf.put_i16(code);
+        Ok(())
     }
 
     /// Answers for a field that this version lacks and that may not be dropped silently.

@@ -127,6 +127,11 @@ impl Broker {
         serde_json::from_str(&self.text(path)).expect("json")
     }
 
+    /// The folder that its commands run in.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The folder of a partition's log.
     pub(crate) fn log_dir(&self, partition: &str) -> PathBuf {
         self.dir.path().join("data/log").join(partition)

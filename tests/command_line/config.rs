@@ -56,6 +56,26 @@ fn effective_settings_are_shown_with_where_they_come_from() {
 }
 
 #[test]
+fn secrets_of_a_store_come_from_the_environment_and_one_that_is_missing_is_named() {
+    let dir = tempfile::tempdir().expect("dir");
+    let file = "store = \"main\"\n[settings]\n\"broker.rack\" = \"${env:TEST_ZONE}\"\n\
+                [stores.main]\nurl = \"az://c\"\naccess_key = \"${env:TEST_KEY}\"\n";
+    fs::write(dir.path().join("icecore.toml"), file).expect("write");
+    let check = || {
+        let mut check = icecore("config check --output json");
+        check.current_dir(dir.path()).env("TEST_ZONE", "zone-1").env_remove("TEST_KEY");
+        check
+    };
+    let done = check().assert().code(1);
+    let shown = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+    let said = "stores.main.access_key: the environment variable TEST_KEY is not set";
+    assert!(shown.contains(said), "{shown}");
+    let done = check().env("TEST_KEY", "secret").assert().success();
+    let shown = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+    assert!(shown.contains("zone-1") && !shown.contains("secret"), "{shown}");
+}
+
+#[test]
 fn a_broker_does_not_start_with_a_setting_that_it_does_not_know() {
     let dir = tempfile::tempdir().expect("dir");
     let mut serve =

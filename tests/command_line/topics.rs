@@ -35,6 +35,69 @@ fn a_topic_is_made_listed_described_altered_and_deleted() {
     assert_eq!(broker.json("topic list").as_array().map(Vec::len), Some(1));
 }
 
+/// What `topic apply` says of each topic, and why.
+fn applied(broker: &Broker, file: &str, flags: &str) -> Vec<[String; 3]> {
+    let path = broker.dir().join("topics.toml");
+    std::fs::write(&path, file).expect("write");
+    let report = broker.json(&format!("topic apply topics.toml {flags}"));
+    let text =
+        |line: &serde_json::Value, field: &str| line[field].as_str().expect(field).to_owned();
+    let line = |line| ["topic", "what", "detail"].map(|field| text(line, field));
+    report.as_array().expect("array").iter().map(line).collect()
+}
+
+#[test]
+fn a_file_of_topics_is_applied_any_number_of_times_and_takes_nothing_away() {
+    let broker = Broker::start(&[]);
+    let file = "[topics.orders]\npartitions = 2\nsettings = { \"retention.ms\" = \"9d\" }\n\
+                [topics.payments]\n";
+    let made = ["orders", "created", "partitions=2"];
+    assert_eq!(applied(&broker, file, "--dry-run")[0], made);
+    assert_eq!(broker.json("topic list").as_array().map(Vec::len), Some(0), "it was a rehearsal");
+    assert_eq!(applied(&broker, file, ""), [made, ["payments", "created", "partitions=1"]]);
+    let same = [["orders", "unchanged", ""], ["payments", "unchanged", ""]];
+    assert_eq!(applied(&broker, file, "--wait 1m"), same);
+
+    let more = "[topics.orders]\npartitions = 3\nsettings = { \"segment.bytes\" = 2097152 }\n";
+    let differences = [
+        ["orders", "altered", "partitions=3 (was 2), segment.bytes=2097152"],
+        ["orders", "differs", "has retention.ms=777600000, which the file has not"],
+        ["payments", "differs", "is not in the file"],
+    ];
+    assert_eq!(applied(&broker, more, ""), differences);
+    let described = broker.json("topic describe orders");
+    let settings = json!({ "retention.ms": "777600000", "segment.bytes": "2097152" });
+    assert_eq!(described["settings"], settings);
+    assert_eq!(described["partitions"].as_array().map(Vec::len), Some(3));
+
+    let fewer = applied(&broker, "[topics.orders]\npartitions = 1\n[topics.payments]\n", "");
+    let told = "has 3 partitions, the file 1: partitions cannot be taken away";
+    assert_eq!(fewer[1], ["orders", "differs", told]);
+}
+
+#[test]
+fn a_file_of_topics_that_cannot_be_applied_says_why_and_applies_the_others() {
+    let broker = Broker::start(&[]);
+    let path = broker.dir().join("topics.toml");
+    let bad = "[topics.bad]\nsettings = { \"retention.byte\" = 1 }\n[topics.good]\n";
+    std::fs::write(&path, bad).expect("write");
+    let mut command = broker.command("topic apply topics.toml");
+    let done = command.assert().code(1);
+    let shown = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+    assert!(shown.contains("did you mean retention.bytes?"), "{shown}");
+    assert_eq!(broker.json("topic list")[0]["name"], "good");
+    for (file, said) in [
+        ("[topics.a]\npartitions = 0\n", "topic a needs at least one partition"),
+        ("[topics.a]\npartition = 1\n", "unknown field `partition`"),
+        ("[topics.a]\nsettings = { b = [1] }\n", "setting b of topic a is no text"),
+        ("[topic.a]\n", "unknown field `topic`"),
+    ] {
+        std::fs::write(&path, file).expect("write");
+        let told = broker.refused("topic apply topics.toml");
+        assert!(told.contains(said), "{file}: {told}");
+    }
+}
+
 #[test]
 fn what_a_broker_refuses_is_told_with_its_reason() {
     let broker = Broker::start(&[]);

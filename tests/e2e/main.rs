@@ -14,6 +14,8 @@ mod harness;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod dashboard;
+#[cfg(test)]
 mod exchange;
 #[cfg(test)]
 mod kills;

@@ -198,6 +198,22 @@ impl Client {
         .await
     }
 
+    /// A fetch at the end of partition 0 that waits so long for a record; its error.
+    pub(crate) async fn wait_at(&mut self, topic: &str, offset: i64, wait_ms: i32) -> i16 {
+        let partitions = vec![wanted(offset)];
+        let topic = FetchTopic { topic: topic.to_owned().into(), partitions, ..Default::default() };
+        let request = FetchRequest {
+            replica_id: -1,
+            max_wait_ms: wait_ms,
+            min_bytes: 1,
+            max_bytes: 1 << 20,
+            session_epoch: -1,
+            topics: vec![topic],
+            ..FetchRequest::default()
+        };
+        self.call(12, &request, |response| response.error_code).await
+    }
+
     /// The values of all records from `from` to the high watermark.
     pub(crate) async fn values(&mut self, topic: &str, from: i64) -> Vec<Vec<u8>> {
         let (mut values, mut next) = (Vec::new(), from);

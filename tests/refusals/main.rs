@@ -1,5 +1,6 @@
 //! What the broker refuses, and what it keeps while it does: a whole broker in this process,
-//! attacked through its sockets, its disk and its store. `docs/REFUSALS.md` is the table of it.
+//! attacked through its sockets, its disk and its store. `docs/REFUSALS.md` is the table of it. And what
+//! it tells of itself meanwhile (`told`).
 
 #[cfg(test)]
 mod bad_store;
@@ -35,5 +36,7 @@ mod small_disk;
 mod store;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod told;
 #[cfg(test)]
 mod toy_s3;

@@ -251,6 +251,24 @@ async fn a_store_without_the_cluster_ends_the_start_of_a_read_only_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_server_waits_for_a_cluster_as_long_as_it_is_told_to() {
+    let dirs = [0, 1, 2].map(|_| tempfile::tempdir().expect("dir"));
+    let store = format!("file://{}", dirs[0].path().display());
+    let wait = "tiering.follow.start.wait.ms";
+    let why = refused(dirs[1].path(), &store, &[(wait, "1")]).await;
+    assert!(why.contains("holds no cluster"), "{why}");
+    let reader = bound_to_read(dirs[1].path(), &store, &[(wait, "60000")]).await;
+    let waits = async || {
+        let (code, body) = reader.get("/readyz").await;
+        code == 503 && body.contains("holds no cluster")
+    };
+    reader.until("waiting", waits).await;
+    let broker = bound(dirs[2].path(), Some(&store), &TELLING).await;
+    broker.ready().await;
+    reader.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_is_a_brokers_or_a_read_only_servers_and_never_both() {
     let both = Both::with("roles").await;
     let store = format!("file://{}", both.broker.store_dir().display());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use icecore::metrics::SocketMetrics;
-use icecore::server::{Limits, Server};
+use icecore::server::{Limits, Listening, Server};
 use icecore::wire::exchange::{CloseReason, Reply, ReplyFrame, RequestFrame, Service, Started};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -130,7 +130,8 @@ pub(crate) async fn start(limits: Limits) -> Running {
     let shutdown = CancellationToken::new();
     let server = Server::new(Arc::clone(&toy), limits, metrics.clone());
     let stop = shutdown.clone();
-    let task = tokio::spawn(async move { server.run("PLAINTEXT", listener, stop).await });
+    let listeners = vec![Listening { name: "PLAINTEXT".into(), socket: listener }];
+    let task = tokio::spawn(async move { server.run(listeners, stop).await });
     Running { address, toy, metrics, shutdown, task }
 }
 

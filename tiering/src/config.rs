@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::bundle::CHECKSUM_BLOCK_BYTES;
 use crate::steps::{RunThrough, Steps};
-use crate::store::StoreSettings;
+use crate::store::{StoreSettings, StoreWatch, Unwatched};
 
 /// Asked before bytes go to the store or come from it, so that others have room.
 #[async_trait]
@@ -71,6 +71,8 @@ pub struct TieringConfig {
     pub pace: Arc<dyn Pace>,
     /// Asked before bytes are downloaded for a reader.
     pub fetch_pace: Arc<dyn Pace>,
+    /// Told of every call to the store.
+    pub watch: Arc<dyn StoreWatch>,
     /// Told of every step.
     pub steps: Arc<dyn Steps>,
     /// Where downloads run, so that they need not share threads with those who wait for other
@@ -120,6 +122,7 @@ impl TieringConfig {
             parts_in_flight_max: 2,
             pace: Arc::new(Unpaced),
             fetch_pace: Arc::new(Unpaced),
+            watch: Arc::new(Unwatched),
             steps: Arc::new(RunThrough),
             downloads_on: None,
         }

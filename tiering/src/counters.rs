@@ -109,6 +109,14 @@ counters! {
     deletes,
     /// Deletes that failed and will be tried again.
     delete_errors,
+    /// Segments whose deletion was tried.
+    segment_deletes,
+    /// Segments whose deletion failed and is tried again.
+    segment_delete_errors,
+    /// Objects and uploads without an owner that garbage collection found.
+    garbage_found,
     /// Objects and uploads without an owner that garbage collection removed.
     garbage_removed,
+    /// Live segments whose objects a garbage collection missed, without a local copy.
+    missing_found,
 }

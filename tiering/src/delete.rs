@@ -125,8 +125,11 @@ impl Tiering {
             if rows.is_empty() {
                 return Ok(report);
             }
-            self.delete_batch(&rows).await?;
-            report.segments += rows.len() as u64;
+            let segments = rows.len() as u64;
+            self.tally().segment_deletes.add(segments);
+            let deleted = self.delete_batch(&rows).await;
+            deleted.inspect_err(|_| self.tally().segment_delete_errors.add(segments))?;
+            report.segments += segments;
             report.bytes += rows.iter().map(|row| row.size).sum::<u64>();
         }
     }

@@ -71,7 +71,7 @@ pub use expiry::{ExpiryPlan, ForeseenExpiry, Retention, plan_expiry};
 pub use follow::{Follow, FollowError, Followed};
 pub use ids::{LeaderEpoch, Offset, ParseIdError, SegmentId, TopicId};
 pub use key::{KeyError, Layout, ObjectName, ObjectPart, ParseNameError, TopicFolder};
-pub use manifest::{Bounds, ManifestError, Totals};
+pub use manifest::{Bounds, Count, ManifestError, TopicSum, Totals};
 pub use marker::MarkerError;
 pub use meta::{EnvelopeError, MetaError, MetaFound, MetaKind, MetaSnapshot};
 pub use owner::{OwnerError, OwnerIdentity, Ownership, TakeOver};
@@ -83,8 +83,9 @@ pub use scan::Scope;
 pub use segment::{LocalState, ObjectSpan, RemoteState, Segment};
 pub use steps::{RunThrough, Step, Steps, Stopped};
 pub use store::{
-    Multipart, MultipartRule, NotOwner, Store, StoreCall, StoreError, StoreKind, StoreOpenError,
-    StoreReport, StoreSettings, StoreState, Verify, WrongBytes,
+    CallOutcome, Multipart, MultipartRule, NotOwner, Store, StoreCall, StoreError, StoreKind,
+    StoreOpenError, StoreReport, StoreSettings, StoreState, StoreWatch, Unwatched, Verify,
+    WrongBytes,
 };
 pub use tiering::{OpenError, Status, Tiering, VouchError};
 pub use upload::{OffloadError, Parts};

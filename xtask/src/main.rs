@@ -2,9 +2,13 @@
 
 mod bad_store;
 mod bench;
+mod chart;
 mod codec;
+mod command;
 mod components;
 mod groups;
+mod image;
+mod kubernetes;
 mod soak;
 mod test_run;
 
@@ -40,6 +44,12 @@ enum Task {
     },
     /// Run a proxy in front of an S3 that misbehaves on order
     BadStore(bad_store::BadStore),
+    /// Compile a static icecore and pack it as a container image
+    Image(image::Image),
+    /// Write the tables of the chart, and hold it against helm and the schemas of Kubernetes
+    Chart(chart::Chart),
+    /// Install the chart on a Kubernetes cluster (KUBECONFIG), break it in many ways, and look at what it does
+    Kubernetes(kubernetes::Kubernetes),
     /// Measure icecore beside Apache Kafka with the same client, in turn
     Bench(bench::Bench),
     /// Run one test at full length
@@ -54,6 +64,9 @@ fn main() -> ExitCode {
         Task::Codec { check } => codec::run(check),
         Task::BadStore(bad_store) => bad_store::run(&bad_store),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Image(image) => image::run(&image),
+        Task::Chart(chart) => chart::run(&chart),
+        Task::Kubernetes(kubernetes) => kubernetes::run(&kubernetes),
         Task::Test => test_run::run(),
         Task::Stores { command } => test_run::with_stores(&command),
         Task::Soak { soak } => soak::run(&soak),

@@ -21,6 +21,7 @@ pub(crate) fn run() -> Result<()> {
     phase("building the tests", cargo_test(&components)?.arg("--no-run"))?;
     println!("xtask: comparing the message codec with Kafka's definitions");
     crate::codec::run(true)?;
+    crate::chart::judge(&components)?;
     println!("xtask: starting the stores");
     let stores = Stores::start(&components)?;
     let mut tests = cargo_test(&components)?;

@@ -1,5 +1,7 @@
 //! Which cluster of a store is read.
 
+use std::time::Instant;
+
 use icecore_tiering::{FindClustersError, FoundCluster, find_cluster, find_clusters};
 
 use crate::app::observe::Observer;
@@ -43,23 +45,38 @@ pub enum ChooseError {
     },
 }
 
-/// The one that is asked for, else the only one. A store that is out of reach is waited for.
+impl ChooseError {
+    /// Whether there may be a cluster a moment later.
+    fn is_none_yet(&self) -> bool {
+        matches!(self, Self::NoCluster { .. } | Self::NotThere { .. })
+    }
+}
+
+/// The one that is asked for, else the only one. A store that is out of reach is waited for, and one that
+/// holds none as long as the settings say.
 pub(in crate::app) async fn choose(
     config: &BrokerConfig,
     observer: &Observer,
 ) -> Result<String, ChooseError> {
     observer.starting("looking for the cluster in the object store");
+    let began = Instant::now();
+    let passes = |error: &ChooseError| match error {
+        ChooseError::Find(error) => error.may_pass(),
+        error => error.is_none_yet() && began.elapsed() < config.follow_start_wait(),
+    };
+    until_reachable(observer, passes, || look(config)).await
+}
+
+async fn look(config: &BrokerConfig) -> Result<String, ChooseError> {
     let prefix = config.tiering_prefix();
     let url = config.store().url.clone();
     if let Some(wanted) = config.cluster_id() {
-        let ask = || find_cluster(store_settings(config), &prefix, &wanted);
-        return match until_reachable(observer, FindClustersError::may_pass, ask).await? {
+        return match find_cluster(store_settings(config), &prefix, &wanted).await? {
             Some(found) => Ok(found.cluster_id),
             None => Err(ChooseError::NotThere { url, wanted }),
         };
     }
-    let ask = || find_clusters(store_settings(config), &prefix);
-    let mut found = until_reachable(observer, FindClustersError::may_pass, ask).await?;
+    let mut found = find_clusters(store_settings(config), &prefix).await?;
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(only.cluster_id),
         (None, _) => Err(ChooseError::NoCluster { url }),

@@ -21,6 +21,7 @@ pub(super) fn answer(
     reads: Vec<PartitionRead>,
 ) -> Reply {
     note_replays(broker, call, plan, &reads);
+    count(broker, &reads);
     let answers: Vec<_> = reads.iter().map(describe).collect();
     let send = broker.sessions.finish(&plan.session, &answers);
     let mut responses: Vec<FetchableTopicResponse<'_>> = Vec::new();
@@ -41,6 +42,18 @@ pub(super) fn answer(
     }
     let session_id = plan.session.id;
     call.reply_with(&FetchResponse { session_id, responses, ..Default::default() }, &slices)
+}
+
+fn count(broker: &Broker, reads: &[PartitionRead]) {
+    for read in reads {
+        let Some(partition) = &read.partition else { continue };
+        let traffic = partition.traffic(&broker.metrics.topics);
+        traffic.fetch_requests.inc();
+        traffic.bytes_out.inc_by(read.len() as u64);
+        if read.error.is_some() {
+            traffic.failed_fetch_requests.inc();
+        }
+    }
 }
 
 /// Who is given something of the remote tier reads the history.

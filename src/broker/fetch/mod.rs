@@ -28,6 +28,7 @@ pub(super) fn start(broker: &Arc<Broker>, call: Call) -> Result<Started, CloseRe
         Ok(plan) => plan,
         Err(error) => return Ok(Started::Ready(refuse(&call, error))),
     };
+    call.is_about(request.topics.len(), plan.session.wanted.len());
     drop(request);
     let broker = broker.clone();
     Ok(Started::Pending(Box::pin(async move {

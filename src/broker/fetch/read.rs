@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
+
+use super::super::call::whole;
+use super::super::check_leader_epoch;
 use super::Broker;
 use super::plan::FetchPlan;
 use super::session::{TopicKey, Wanted};
@@ -12,8 +17,10 @@ use crate::replica::{Partition, Replicas};
 use crate::wire::ErrorCode;
 
 /// A partition's part of a reply.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct PartitionRead {
+    /// Which one; none when it is not hosted here.
+    pub(super) partition: Option<Arc<Partition>>,
     /// Where the partition stands; -1 each when there is an error.
     pub(super) bounds: Bounds,
     /// What went wrong.
@@ -93,46 +100,61 @@ pub(super) fn look(
         Ok(partition) => partition,
         Err(code) => return Looked::Here(PartitionRead::failed(code)),
     };
-    let bounds = bounds(&partition);
-    match diverging(&partition, wanted) {
-        Ok(None) => {}
-        Ok(diverging) => {
-            return Looked::Here(PartitionRead { bounds, diverging, ..PartitionRead::default() });
+    let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0).min(left);
+    match look_at(&partition, plan, wanted, max_bytes, min_one) {
+        Ok(Some(read)) => Looked::Here(PartitionRead { partition: Some(partition), ..read }),
+        Ok(None) => {
+            let from = Offset::new(wanted.fetch_offset);
+            let (bounds, end) = (bounds(&partition), partition.readable_end(plan.isolation));
+            Looked::Elsewhere(ElsewhereRead {
+                replicas: broker.replicas.clone(),
+                by_id: matches!(wanted.topic, TopicKey::Id(_)),
+                partition,
+                bounds,
+                from,
+                end,
+                max_bytes,
+                min_one,
+            })
         }
-        Err(code) => return Looked::Here(PartitionRead::failed(code)),
+        Err(code) => {
+            let failed = PartitionRead::failed(code);
+            Looked::Here(PartitionRead { partition: Some(partition), ..failed })
+        }
+    }
+}
+
+/// What the page cache has of a hosted partition; `None` when it has to come from elsewhere.
+fn look_at(
+    partition: &Partition,
+    plan: &FetchPlan,
+    wanted: &Wanted,
+    max_bytes: usize,
+    min_one: bool,
+) -> Result<Option<PartitionRead>, ErrorCode> {
+    check_leader_epoch(partition, wanted.current_leader_epoch)?;
+    let bounds = bounds(partition);
+    let diverging = diverging(partition, wanted)?;
+    if diverging.is_some() {
+        return Ok(Some(PartitionRead { bounds, diverging, ..PartitionRead::default() }));
     }
     let (from, end) = (Offset::new(wanted.fetch_offset), partition.readable_end(plan.isolation));
-    if let Err(code) = in_range(&partition, from) {
-        return Looked::Here(PartitionRead::failed(code));
-    }
-    let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0).min(left);
+    in_range(partition, from)?;
     if from >= end || (max_bytes == 0 && !min_one) {
-        return Looked::Here(PartitionRead { bounds, ..PartitionRead::default() });
+        return Ok(Some(PartitionRead { bounds, ..PartitionRead::default() }));
     }
-    if from >= partition.tail_start() {
-        match partition.log().local().read(from, max_bytes, end, min_one) {
-            Ok(slice) => {
-                let slices = slice.into_iter().map(|slice| slice.slice).collect();
-                return Looked::Here(PartitionRead { bounds, slices, ..PartitionRead::default() });
-            }
-            // Written lately, and given up to the remote tier already.
-            Err(ReadError::BelowLocal { .. }) => {}
-            Err(error) => {
-                return Looked::Here(PartitionRead::failed(read_error(&partition, &error)));
-            }
+    if from < partition.tail_start() {
+        return Ok(None);
+    }
+    match partition.log().local().read(from, max_bytes, end, min_one) {
+        Ok(slice) => {
+            let slices = slice.into_iter().map(|slice| slice.slice).collect();
+            Ok(Some(PartitionRead { bounds, slices, ..PartitionRead::default() }))
         }
+        // Written lately, and given up to the remote tier already.
+        Err(ReadError::BelowLocal { .. }) => Ok(None),
+        Err(error) => Err(read_error(partition, &error)),
     }
-    let (replicas, by_id) = (broker.replicas.clone(), matches!(wanted.topic, TopicKey::Id(_)));
-    Looked::Elsewhere(ElsewhereRead {
-        replicas,
-        by_id,
-        partition,
-        bounds,
-        from,
-        end,
-        max_bytes,
-        min_one,
-    })
 }
 
 impl ElsewhereRead {
@@ -141,18 +163,44 @@ impl ElsewhereRead {
         self.from < self.partition.log().local_log_start()
     }
 
-    /// Reads it; runs to its end even when nobody waits any more.
-    pub(super) async fn run(self) -> PartitionRead {
+    /// Reads it; runs to its end even when nobody waits any more. Its trace is a part of that of the
+    /// request that is being answered now.
+    pub(super) fn run(self) -> impl Future<Output = PartitionRead> + Send + 'static {
+        let span = self.span();
+        self.read(span.clone()).instrument(span)
+    }
+
+    fn span(&self) -> Span {
+        if !self.is_replay() {
+            return Span::none();
+        }
+        let name = self.partition.name();
+        tracing::info_span!(
+            "remote fetch",
+            topic = &*name.topic,
+            partition = name.partition,
+            offset = self.from.get(),
+            bytes = Empty,
+            otel.status_code = Empty,
+        )
+    }
+
+    async fn read(self, span: Span) -> PartitionRead {
         let log = self.partition.log();
-        match log.read(self.from, self.max_bytes, self.end, self.min_one).await {
+        let read = match log.read(self.from, self.max_bytes, self.end, self.min_one).await {
             Ok(TieredRead { slices, remote_time_ms }) => {
                 let partition = self.partition.name();
                 let remote = remote_time_ms
                     .map(|time_ms| RemoteRead { partition: partition.clone(), time_ms });
                 PartitionRead { bounds: self.bounds, slices, remote, ..PartitionRead::default() }
             }
-            Err(error) => PartitionRead::failed(self.failure(&error).await),
-        }
+            Err(error) => {
+                span.record("otel.status_code", "ERROR");
+                PartitionRead::failed(self.failure(&error).await)
+            }
+        };
+        span.record("bytes", whole(read.len()));
+        PartitionRead { partition: Some(self.partition), ..read }
     }
 
     /// What a failure means. Where another broker owns the store, an object that is gone was ended by it:
@@ -185,12 +233,8 @@ fn find(
         TopicKey::Id(id) => image.topic_by_id(*id).ok_or(ErrorCode::UnknownTopicId)?,
         TopicKey::Name(name) => image.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
     };
-    let partition = broker
-        .replicas
-        .partition(&topic.name, wanted.partition)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    super::super::check_leader_epoch(&partition, wanted.current_leader_epoch)?;
-    Ok(partition)
+    let partition = broker.replicas.partition(&topic.name, wanted.partition);
+    partition.ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
 fn bounds(partition: &Partition) -> Bounds {

@@ -107,7 +107,8 @@ impl Round {
             reads.push(match looked {
                 Looked::Here(read) => read,
                 Looked::Elsewhere(read) => {
-                    let empty = PartitionRead { bounds: read.bounds, ..PartitionRead::default() };
+                    let (partition, bounds) = (Some(read.partition.clone()), read.bounds);
+                    let empty = PartitionRead { partition, bounds, ..PartitionRead::default() };
                     let gate = read.is_replay().then(|| (&broker.paces.replays, read.max_bytes));
                     late.push(begun(at, gate, read.run()));
                     empty

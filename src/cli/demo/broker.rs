@@ -2,16 +2,17 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::{Bound, StartError};
-use crate::cli::status;
+use crate::cli::{status, telling};
 use crate::config::{BrokerConfig, Places, Sources};
+use crate::telemetry::{LinesTo, Telemetry};
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
@@ -20,6 +21,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct DemoBroker {
     kafka: String,
     http: String,
+    told: Telemetry,
     stop: DropGuard,
     running: JoinHandle<Result<(), StartError>>,
 }
@@ -27,14 +29,16 @@ pub(super) struct DemoBroker {
 impl DemoBroker {
     /// Starts it, and waits until it can be looked at.
     pub(super) async fn start(folder: &Path, segment_bytes: u64) -> anyhow::Result<Self> {
-        log_to(&folder.join("broker.log"))?;
+        let log = folder.join("broker.log");
+        let log = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let config = BrokerConfig::load(&sources(folder, segment_bytes)?)?;
+        let told = telling::start(&config, LinesTo::File(log), &Handle::current())?;
         let bound = Bound::bind(config).await?;
         let (kafka, http) = bound.addresses()?;
         let (kafka, http) = (kafka.to_string(), http.to_string());
         let stop = CancellationToken::new();
         let running = tokio::spawn(bound.run(stop.clone()));
-        let broker = Self { kafka, http, stop: stop.drop_guard(), running };
+        let broker = Self { kafka, http, told, stop: stop.drop_guard(), running };
         broker.started().await
     }
 
@@ -64,7 +68,9 @@ impl DemoBroker {
     /// Ends it in order.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         drop(self.stop);
-        Ok(self.running.await??)
+        let ended = self.running.await?;
+        tokio::task::spawn_blocking(|| self.told.end()).await?;
+        Ok(ended?)
     }
 }
 
@@ -93,14 +99,4 @@ fn sources(folder: &Path, segment_bytes: u64) -> anyhow::Result<Sources> {
         read_only: None,
     };
     Ok(Sources { file: Some(file), places, settings: Vec::new() })
-}
-
-fn log_to(path: &Path) -> anyhow::Result<()> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .with_ansi(false)
-        .with_writer(Mutex::new(file))
-        .init();
-    Ok(())
 }

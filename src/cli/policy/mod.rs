@@ -1,5 +1,6 @@
 //! `icecore policy`: topic settings by name pattern, on a broker that runs.
 
+mod apply;
 mod explain;
 mod list;
 mod outcome;
@@ -31,6 +32,8 @@ enum Action {
     /// Set a policy, in the place of the one of its name; it counts at once, for topics that are there
     /// as well.
     Set(Set),
+    /// Set policies as a file has them, any number of times.
+    Apply(apply::Args),
     /// Show the policies and which topics have them.
     List(Reach),
     /// Delete a policy that was set; one of its name in the configuration file counts again.
@@ -96,6 +99,7 @@ struct Explain {
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     match &args.action {
         Action::Set(args) => set(args).await,
+        Action::Apply(args) => apply::run(args).await,
         Action::List(Reach { http, output }) => {
             let policies = http.policies().await?;
             output.show_table(&policies, &list::table(&policies))

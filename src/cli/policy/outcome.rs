@@ -73,6 +73,25 @@ fn outlook(topics: &[ChangedTopic]) -> Table {
     table
 }
 
+/// What a dry run told of all topics together, on one line; nothing where nothing follows.
+pub(super) fn sum(topics: &[ChangedTopic]) -> String {
+    let outlooks = topics.iter().map(|topic| topic.outlook_after.unwrap_or_default());
+    let all = outlooks.fold(Outlook::default(), Outlook::plus);
+    let Outlook { uploaded, freed_locally, deleted_remotely, deleted_locally } = all;
+    let told = [
+        ("uploaded", uploaded),
+        ("freed locally", freed_locally),
+        ("deleted remotely", deleted_remotely),
+        ("deleted locally", deleted_locally),
+    ];
+    let told = told.into_iter().filter(|(_, amount)| amount.segments > 0);
+    let told = told.map(|(what, Amount { segments, bytes })| {
+        let many = if segments == 1 { "segment" } else { "segments" };
+        format!("{} in {segments} {many} {what}", output::bytes(bytes))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 fn row(name: String, outlook: Outlook) -> [String; 5] {
     let Outlook { uploaded, freed_locally, deleted_remotely, deleted_locally } = outlook;
     let cell = |amount: Amount| match amount.segments {

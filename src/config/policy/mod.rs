@@ -7,12 +7,13 @@ mod pattern;
 mod policies;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Problem};
-use super::file::PolicyTable;
+use super::file::{self, PolicyTable};
 use super::setting::Setting;
 use super::topic_settings::TOPIC_SETTINGS;
 use super::value::{nearest, read};
@@ -122,6 +123,16 @@ fn setting(name: &str) -> Result<&'static Setting, Problem> {
             Err(Problem::Unknown { name: name.to_owned(), nearest })
         }
     }
+}
+
+/// The policies of a file that has nothing else, each checked by itself.
+///
+/// # Errors
+/// When it cannot be read, or everything that is wrong with them.
+pub fn read_policies(path: &Path) -> Result<Arc<[Policy]>, ConfigError> {
+    let mut problems = Vec::new();
+    let policies = of_file(file::read_policies(path)?, &mut problems);
+    ConfigError::check(problems).map(|()| policies)
 }
 
 /// The policies of a configuration file.

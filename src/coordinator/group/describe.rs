@@ -17,6 +17,18 @@ impl Phase {
 }
 
 impl Group {
+    /// Which of the states it is in, as [`GroupsLook`] counts them.
+    ///
+    /// [`GroupsLook`]: crate::coordinator::GroupsLook
+    pub(in crate::coordinator) fn state_number(&self) -> usize {
+        match self.phase {
+            Phase::Empty => 0,
+            Phase::Joining { .. } => 1,
+            Phase::Syncing => 2,
+            Phase::Stable => 3,
+        }
+    }
+
     /// One line of the list of groups.
     pub(in crate::coordinator) fn listed(&self) -> ListedGroup {
         ListedGroup {

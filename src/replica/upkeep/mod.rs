@@ -22,8 +22,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Partition, Replicas};
+use crate::model::TopicPartition;
 
 use failing::Failing;
+pub use failing::FailingUploads;
 pub use outlook::{Amount, Outlook};
 
 /// How often each duty is done.
@@ -53,7 +55,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 pub struct Upkeep {
     replicas: Arc<Replicas>,
     intervals: UpkeepIntervals,
-    /// Partitions whose last upload failed.
+    /// Partitions whose last upload or remote deletion failed.
     tiering: Failing,
     /// Partitions that made no room when they should have.
     freeing: Failing,
@@ -82,6 +84,12 @@ impl Upkeep {
         }
     }
 
+    /// Partitions whose last upload or remote deletion failed; `None` when none did.
+    #[must_use]
+    pub fn failing(&self) -> Option<FailingUploads> {
+        self.tiering.told()
+    }
+
     async fn for_each<F: Future<Output = ()>>(&self, work: impl Fn(Arc<Partition>) -> F) {
         let at_once = self.intervals.partitions_at_once.max(1);
         stream::iter(self.replicas.all()).for_each_concurrent(at_once, work).await;
@@ -99,6 +107,10 @@ impl Upkeep {
         if self.replicas.tiering().is_some_and(|tiering| rests(&tiering.store_state())) {
             return;
         }
+        // A topic that was deleted fails no more.
+        let is_hosted =
+            |name: &TopicPartition| self.replicas.partition(&name.topic, name.partition).is_some();
+        self.tiering.keep(is_hosted);
         self.for_each(|partition| async {
             if self.tiering.is_waiting(partition.name()) {
                 return;
@@ -111,7 +123,7 @@ impl Upkeep {
                     tracing::debug!(partition = %name, %error, "tiering waits for the store");
                 }
                 Err(error) => {
-                    let failures = self.tiering.failed(&name);
+                    let failures = self.tiering.failed(&name, &error);
                     tracing::warn!(partition = %name, %error, failures, "tiering failed and is tried again");
                 }
             }

@@ -114,7 +114,8 @@ async fn delete_old(
     let log = partition.log().local();
     let start = log.log_start();
     if log.sealed().first().is_some_and(|oldest| oldest.end() <= start) {
-        remove(partition, start).await?;
+        let bytes = remove(partition, start).await?;
+        tracing::info!(partition = %partition.name(), bytes, log_start = %start, "retention deleted");
     }
     Ok(())
 }
@@ -163,7 +164,8 @@ pub(super) async fn free_until(
         note_gone(tier, segment, log_start).await?;
     }
     if let Some(last) = going.last() {
-        remove(partition, last.end()).await?;
+        let (until, bytes) = (last.end(), remove(partition, last.end()).await?);
+        tracing::debug!(partition = %partition.name(), bytes, %until, "local segments removed");
     }
     Ok(Amount::of(going.iter().map(|segment| segment.size())))
 }
@@ -183,9 +185,8 @@ async fn note_gone(tier: &Tier, sealed: &Sealed, log_start: Offset) -> Result<()
     Ok(())
 }
 
-async fn remove(partition: &Arc<Partition>, until: Offset) -> Result<(), Error> {
+/// Removes what lies below an offset; gives the bytes that are free by it.
+async fn remove(partition: &Arc<Partition>, until: Offset) -> Result<u64, Error> {
     let log = partition.log().local().clone();
-    let bytes = tokio::task::spawn_blocking(move || log.remove_until(until)).await??;
-    tracing::debug!(partition = %partition.name(), bytes, until = %until, "local segments removed");
-    Ok(())
+    Ok(tokio::task::spawn_blocking(move || log.remove_until(until)).await??)
 }

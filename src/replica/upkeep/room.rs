@@ -72,7 +72,7 @@ async fn make_room(upkeep: &Upkeep) {
         match done {
             Ok(()) => upkeep.freeing.succeeded(name),
             Err(error) => {
-                let failures = upkeep.freeing.failed(name);
+                let failures = upkeep.freeing.failed(name, &error);
                 tracing::warn!(partition = %name, %error, failures, "no room was made and it is tried again");
             }
         }

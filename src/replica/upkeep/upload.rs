@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use icecore_tiering::{Parts, Retention, Segment};
+use tracing::Instrument as _;
 
 use super::{Error, leave, retain};
 use crate::log::{FileKind, Log, Sealed, Tier, empty_producer_snapshot, leader_epochs_text};
@@ -56,6 +57,28 @@ async fn upload_all(partition: &Arc<Partition>, tier: &Tier, now_ms: i64) -> Res
 }
 
 async fn upload(
+    partition: &Arc<Partition>,
+    tier: &Tier,
+    sealed: &Arc<Sealed>,
+    now_ms: i64,
+) -> Result<(), Error> {
+    let span = tracing::info_span!(
+        "upload",
+        topic = &*partition.name().topic,
+        partition = partition.name().partition,
+        offset = sealed.base().get(),
+        // Without a sign it would come to the collector as text.
+        bytes = i64::try_from(sealed.size()).unwrap_or(i64::MAX),
+        otel.status_code = tracing::field::Empty,
+    );
+    let done = upload_now(partition, tier, sealed, now_ms).instrument(span.clone()).await;
+    if done.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
+    done
+}
+
+async fn upload_now(
     partition: &Arc<Partition>,
     tier: &Tier,
     sealed: &Arc<Sealed>,
@@ -128,7 +151,12 @@ async fn expire(
     if let Some(start) = plan.new_log_start {
         replicas.move_log_start(partition, start).await?;
     }
-    tier.tiering.expire(&plan).await?;
+    let gone = tier.tiering.expire(&plan).await?;
+    if gone.segments > 0 {
+        let (partition, segments, bytes) = (partition.name(), gone.segments, gone.bytes);
+        let log_start = log.log_start();
+        tracing::info!(%partition, segments, bytes, %log_start, "retention deleted from the store");
+    }
     Ok(())
 }
 

@@ -84,7 +84,7 @@ impl<'a> Element<'a> for AddOffsetsToTxnResponse {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.no_tagged_fields();
         Ok(())
     }

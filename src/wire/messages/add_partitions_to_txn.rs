@@ -206,7 +206,7 @@ impl<'a> Element<'a> for AddPartitionsToTxnResponse<'a> {
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
         if version >= 4 {
-            self.error_code.write(to, version)?;
+            to.error_code(self.error_code)?;
         }
         if version >= 4 {
             to.array(&self.results_by_transaction, version)?;
@@ -310,7 +310,7 @@ impl<'a> Element<'a> for AddPartitionsToTxnPartitionResult {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
-        self.partition_error_code.write(to, version)?;
+        to.error_code(self.partition_error_code)?;
         to.no_tagged_fields();
         Ok(())
     }

@@ -185,7 +185,7 @@ impl<'a> Element<'a> for AlterPartitionReassignmentsResponse<'a> {
         if version >= 1 {
             self.allow_replication_factor_change.write(to, version)?;
         }
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,
@@ -261,7 +261,7 @@ impl<'a> Element<'a> for ReassignablePartitionResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,

@@ -117,7 +117,7 @@ impl<'a> Element<'a> for ApiVersionsResponse<'a> {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.array(&self.api_keys, version)?;
         if version >= 1 {
             self.throttle_time_ms.write(to, version)?;

@@ -170,8 +170,8 @@ impl<'a> Element<'a> for AclCreationResult<'a> {
         Ok(value)
     }
 
-    fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+    fn write(&self, to: &mut Encoder, _version: i16) -> Result<(), EncodeError> {
+        to.error_code(self.error_code)?;
         to.nullable_string(self.error_message.as_deref(), true, "AclCreationResult.error_message")?;
         to.no_tagged_fields();
         Ok(())

@@ -185,7 +185,7 @@ impl<'a> Element<'a> for CreateDelegationTokenResponse<'a> {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.string(&self.principal_type)?;
         to.string(&self.principal_name)?;
         if version >= 3 {

@@ -181,9 +181,9 @@ impl<'a> Element<'a> for CreatePartitionsTopicResult<'a> {
         Ok(value)
     }
 
-    fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, to: &mut Encoder, _version: i16) -> Result<(), EncodeError> {
         to.string(&self.name)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,

@@ -268,7 +268,7 @@ impl<'a> Element<'a> for CreatableTopicResult<'a> {
         if version >= 7 {
             self.topic_id.write(to, version)?;
         }
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,
@@ -292,7 +292,7 @@ impl<'a> Element<'a> for CreatableTopicResult<'a> {
             let set = [version >= 5 && self.topic_config_error_code != 0];
             to.tagged_count(&set);
             if set[0] {
-                to.tagged_field(0, |to| self.topic_config_error_code.write(to, version))?;
+                to.tagged_field(0, |to| to.error_code(self.topic_config_error_code))?;
             }
         }
         Ok(())

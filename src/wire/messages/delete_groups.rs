@@ -98,9 +98,9 @@ impl<'a> Element<'a> for DeletableGroupResult<'a> {
         Ok(value)
     }
 
-    fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, to: &mut Encoder, _version: i16) -> Result<(), EncodeError> {
         to.string(&self.group_id)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.no_tagged_fields();
         Ok(())
     }

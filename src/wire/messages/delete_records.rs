@@ -192,7 +192,7 @@ impl<'a> Element<'a> for DeleteRecordsPartitionResult {
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
         self.low_watermark.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.no_tagged_fields();
         Ok(())
     }

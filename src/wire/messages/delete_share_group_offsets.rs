@@ -103,7 +103,7 @@ impl<'a> Element<'a> for DeleteShareGroupOffsetsResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,
@@ -151,7 +151,7 @@ impl<'a> Element<'a> for DeleteShareGroupOffsetsResponseTopic<'a> {
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         to.string(&self.topic_name)?;
         self.topic_id.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,

@@ -183,7 +183,7 @@ impl<'a> Element<'a> for PartitionResult<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(self.error_message.as_deref(), true, "PartitionResult.error_message")?;
         to.no_tagged_fields();
         Ok(())

@@ -169,7 +169,7 @@ impl<'a> Element<'a> for DeletableTopicResult<'a> {
         if version >= 6 {
             self.topic_id.write(to, version)?;
         }
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         if version >= 5 {
             to.nullable_string(
                 self.error_message.as_deref(),

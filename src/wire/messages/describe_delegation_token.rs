@@ -109,7 +109,7 @@ impl<'a> Element<'a> for DescribeDelegationTokenResponse<'a> {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.array(&self.tokens, version)?;
         self.throttle_time_ms.write(to, version)?;
         to.no_tagged_fields();

@@ -106,7 +106,7 @@ impl<'a> Element<'a> for DescribeLogDirsResponse<'a> {
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
         if version >= 3 {
-            self.error_code.write(to, version)?;
+            to.error_code(self.error_code)?;
         }
         to.array(&self.results, version)?;
         to.no_tagged_fields();
@@ -167,7 +167,7 @@ impl<'a> Element<'a> for DescribeLogDirsResult<'a> {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.string(&self.log_dir)?;
         to.array(&self.topics, version)?;
         if version >= 4 {

@@ -161,7 +161,7 @@ impl<'a> Element<'a> for PartitionResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(self.error_message.as_deref(), true, "PartitionResponse.error_message")?;
         to.array(&self.active_producers, version)?;
         to.no_tagged_fields();

@@ -139,7 +139,7 @@ impl<'a> Element<'a> for DescribeQuorumResponse<'a> {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         if version >= 2 {
             to.nullable_string(
                 self.error_message.as_deref(),
@@ -250,7 +250,7 @@ impl<'a> Element<'a> for DescribeQuorumResponsePartitionData<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         if version >= 2 {
             to.nullable_string(
                 self.error_message.as_deref(),

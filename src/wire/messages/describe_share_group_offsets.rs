@@ -174,7 +174,7 @@ impl<'a> Element<'a> for DescribeShareGroupOffsetsResponseGroup<'a> {
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         to.string(&self.group_id)?;
         to.array(&self.topics, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,
@@ -271,7 +271,7 @@ impl<'a> Element<'a> for DescribeShareGroupOffsetsResponsePartition<'a> {
         if version >= 1 {
             self.lag.write(to, version)?;
         }
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,

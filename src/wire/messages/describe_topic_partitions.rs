@@ -210,7 +210,7 @@ impl<'a> Element<'a> for DescribeTopicPartitionsResponseTopic<'a> {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.name.as_deref(),
             true,
@@ -284,7 +284,7 @@ impl<'a> Element<'a> for DescribeTopicPartitionsResponsePartition {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.partition_index.write(to, version)?;
         self.leader_id.write(to, version)?;
         self.leader_epoch.write(to, version)?;

@@ -122,7 +122,7 @@ impl<'a> Element<'a> for TransactionState<'a> {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.string(&self.transactional_id)?;
         to.string(&self.transaction_state)?;
         self.transaction_timeout_ms.write(to, version)?;

@@ -125,7 +125,7 @@ impl<'a> Element<'a> for ElectLeadersResponse<'a> {
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
         if version >= 1 {
-            self.error_code.write(to, version)?;
+            to.error_code(self.error_code)?;
         } else {
             to.absent("ElectLeadersResponse.error_code", self.error_code == 0)?;
         }
@@ -199,7 +199,7 @@ impl<'a> Element<'a> for PartitionResult<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_id.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(self.error_message.as_deref(), true, "PartitionResult.error_message")?;
         to.no_tagged_fields();
         Ok(())

@@ -96,7 +96,7 @@ impl<'a> Element<'a> for EndTxnResponse {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         if version >= 5 {
             self.producer_id.write(to, version)?;
         }

@@ -78,7 +78,7 @@ impl<'a> Element<'a> for ExpireDelegationTokenResponse {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.expiry_timestamp_ms.write(to, version)?;
         self.throttle_time_ms.write(to, version)?;
         to.no_tagged_fields();

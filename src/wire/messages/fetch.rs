@@ -391,7 +391,7 @@ impl<'a> Element<'a> for FetchResponse<'a> {
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
         if version >= 7 {
-            self.error_code.write(to, version)?;
+            to.error_code(self.error_code)?;
         }
         if version >= 7 {
             self.session_id.write(to, version)?;
@@ -532,7 +532,7 @@ impl<'a> Element<'a> for PartitionData<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.high_watermark.write(to, version)?;
         self.last_stable_offset.write(to, version)?;
         if version >= 5 {

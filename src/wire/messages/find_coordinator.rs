@@ -128,7 +128,7 @@ impl<'a> Element<'a> for FindCoordinatorResponse<'a> {
             self.throttle_time_ms.write(to, version)?;
         }
         if version <= 3 {
-            self.error_code.write(to, version)?;
+            to.error_code(self.error_code)?;
         } else {
             to.absent("FindCoordinatorResponse.error_code", self.error_code == 0)?;
         }
@@ -221,7 +221,7 @@ impl<'a> Element<'a> for Coordinator<'a> {
         self.node_id.write(to, version)?;
         to.string(&self.host)?;
         self.port.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(self.error_message.as_deref(), true, "Coordinator.error_message")?;
         to.no_tagged_fields();
         Ok(())

@@ -91,7 +91,7 @@ impl<'a> Element<'a> for GetTelemetrySubscriptionsResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.client_instance_id.write(to, version)?;
         self.subscription_id.write(to, version)?;
         to.array(&self.accepted_compression_types, version)?;

@@ -94,7 +94,7 @@ impl<'a> Element<'a> for HeartbeatResponse {
         if version >= 1 {
             self.throttle_time_ms.write(to, version)?;
         }
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.no_tagged_fields();
         Ok(())
     }

@@ -154,7 +154,7 @@ impl<'a> Element<'a> for InitProducerIdResponse {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.producer_id.write(to, version)?;
         self.producer_epoch.write(to, version)?;
         if version >= 6 {

@@ -192,7 +192,7 @@ impl<'a> Element<'a> for JoinGroupResponse<'a> {
         if version >= 2 {
             self.throttle_time_ms.write(to, version)?;
         }
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.generation_id.write(to, version)?;
         if version >= 7 {
             to.nullable_string(

@@ -132,7 +132,7 @@ impl<'a> Element<'a> for LeaveGroupResponse<'a> {
         if version >= 1 {
             self.throttle_time_ms.write(to, version)?;
         }
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         if version >= 3 {
             to.array(&self.members, version)?;
         } else {
@@ -183,14 +183,14 @@ impl<'a> Element<'a> for MemberResponse<'a> {
         Ok(value)
     }
 
-    fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, to: &mut Encoder, _version: i16) -> Result<(), EncodeError> {
         to.string(&self.member_id)?;
         to.nullable_string(
             self.group_instance_id.as_deref(),
             true,
             "MemberResponse.group_instance_id",
         )?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.no_tagged_fields();
         Ok(())
     }

@@ -78,7 +78,7 @@ impl<'a> Element<'a> for ListConfigResourcesResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.array(&self.config_resources, version)?;
         to.no_tagged_fields();
         Ok(())

@@ -89,7 +89,7 @@ impl<'a> Element<'a> for ListGroupsResponse<'a> {
         if version >= 1 {
             self.throttle_time_ms.write(to, version)?;
         }
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.array(&self.groups, version)?;
         to.no_tagged_fields();
         Ok(())

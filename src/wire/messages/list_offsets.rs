@@ -235,7 +235,7 @@ impl<'a> Element<'a> for ListOffsetsPartitionResponse {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.timestamp.write(to, version)?;
         self.offset.write(to, version)?;
         if version >= 4 {

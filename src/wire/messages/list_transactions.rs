@@ -116,7 +116,7 @@ impl<'a> Element<'a> for ListTransactionsResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.array(&self.unknown_state_filters, version)?;
         to.array(&self.transaction_states, version)?;
         to.no_tagged_fields();

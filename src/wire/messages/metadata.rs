@@ -215,7 +215,7 @@ impl<'a> Element<'a> for MetadataResponse<'a> {
             )?;
         }
         if version >= 13 {
-            self.error_code.write(to, version)?;
+            to.error_code(self.error_code)?;
         }
         to.no_tagged_fields();
         Ok(())
@@ -318,7 +318,7 @@ impl<'a> Element<'a> for MetadataResponseTopic<'a> {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(self.name.as_deref(), version >= 12, "MetadataResponseTopic.name")?;
         if version >= 10 {
             self.topic_id.write(to, version)?;
@@ -391,7 +391,7 @@ impl<'a> Element<'a> for MetadataResponsePartition {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.partition_index.write(to, version)?;
         self.leader_id.write(to, version)?;
         if version >= 7 {

@@ -113,7 +113,7 @@ impl<'a> Element<'a> for OffsetDeleteResponse<'a> {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.throttle_time_ms.write(to, version)?;
         to.array(&self.topics, version)?;
         Ok(())
@@ -170,7 +170,7 @@ impl<'a> Element<'a> for OffsetDeleteResponsePartition {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         Ok(())
     }
 }

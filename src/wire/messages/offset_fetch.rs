@@ -257,7 +257,7 @@ impl<'a> Element<'a> for OffsetFetchResponse<'a> {
             to.absent("OffsetFetchResponse.topics", self.topics.is_empty())?;
         }
         if (2..=7).contains(&version) {
-            self.error_code.write(to, version)?;
+            to.error_code(self.error_code)?;
         }
         if version >= 8 {
             to.array(&self.groups, version)?;
@@ -354,7 +354,7 @@ impl<'a> Element<'a> for OffsetFetchResponsePartition<'a> {
             true,
             "OffsetFetchResponsePartition.metadata",
         )?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.no_tagged_fields();
         Ok(())
     }
@@ -387,7 +387,7 @@ impl<'a> Element<'a> for OffsetFetchResponseGroup<'a> {
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         to.string(&self.group_id)?;
         to.array(&self.topics, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.no_tagged_fields();
         Ok(())
     }
@@ -481,7 +481,7 @@ impl<'a> Element<'a> for OffsetFetchResponsePartitions<'a> {
             true,
             "OffsetFetchResponsePartitions.metadata",
         )?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.no_tagged_fields();
         Ok(())
     }

@@ -219,7 +219,7 @@ impl<'a> Element<'a> for EpochEndOffset {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.partition.write(to, version)?;
         self.leader_epoch.write(to, version)?;
         self.end_offset.write(to, version)?;

@@ -282,7 +282,7 @@ impl<'a> Element<'a> for PartitionProduceResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.index.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         self.base_offset.write(to, version)?;
         self.log_append_time_ms.write(to, version)?;
         if version >= 5 {

@@ -95,7 +95,7 @@ impl<'a> Element<'a> for RemoveRaftVoterResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,

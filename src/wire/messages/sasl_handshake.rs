@@ -61,7 +61,7 @@ impl<'a> Element<'a> for SaslHandshakeResponse<'a> {
     }
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.array(&self.mechanisms, version)?;
         Ok(())
     }

@@ -210,7 +210,7 @@ impl<'a> Element<'a> for ShareAcknowledgeResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,
@@ -288,7 +288,7 @@ impl<'a> Element<'a> for PartitionData<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(self.error_message.as_deref(), true, "PartitionData.error_message")?;
         self.current_leader.write(to, version)?;
         to.no_tagged_fields();

@@ -271,7 +271,7 @@ impl<'a> Element<'a> for ShareFetchResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,
@@ -374,9 +374,9 @@ impl<'a> Element<'a> for PartitionData<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(self.error_message.as_deref(), true, "PartitionData.error_message")?;
-        self.acknowledge_error_code.write(to, version)?;
+        to.error_code(self.acknowledge_error_code)?;
         to.nullable_string(
             self.acknowledge_error_message.as_deref(),
             true,

@@ -153,7 +153,7 @@ impl<'a> Element<'a> for SyncGroupResponse<'a> {
         if version >= 1 {
             self.throttle_time_ms.write(to, version)?;
         }
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         if version >= 5 {
             to.nullable_string(
                 self.protocol_type.as_deref(),

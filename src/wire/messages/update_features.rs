@@ -163,7 +163,7 @@ impl<'a> Element<'a> for UpdateFeaturesResponse<'a> {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.throttle_time_ms.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,
@@ -213,9 +213,9 @@ impl<'a> Element<'a> for UpdatableFeatureResult<'a> {
         Ok(value)
     }
 
-    fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
+    fn write(&self, to: &mut Encoder, _version: i16) -> Result<(), EncodeError> {
         to.string(&self.feature)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.nullable_string(
             self.error_message.as_deref(),
             true,

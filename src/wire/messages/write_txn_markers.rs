@@ -225,7 +225,7 @@ impl<'a> Element<'a> for WritableTxnMarkerPartitionResult {
 
     fn write(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         self.partition_index.write(to, version)?;
-        self.error_code.write(to, version)?;
+        to.error_code(self.error_code)?;
         to.no_tagged_fields();
         Ok(())
     }

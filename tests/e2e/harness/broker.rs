@@ -21,7 +21,7 @@ const LAST_PORT: u16 = 23_999;
 
 static NEXT_PORT: AtomicU16 = AtomicU16::new(FIRST_PORT);
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
         assert!(port <= LAST_PORT, "no free port between {FIRST_PORT} and {LAST_PORT}");
@@ -157,7 +157,7 @@ impl Broker {
         command
     }
 
-    fn http_address(&self) -> String {
+    pub(crate) fn http_address(&self) -> String {
         format!("127.0.0.1:{}", self.http_port)
     }
 

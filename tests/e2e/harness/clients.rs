@@ -174,7 +174,7 @@ fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients")
 }
 
-fn components() -> PathBuf {
+pub(crate) fn components() -> PathBuf {
     PathBuf::from(environment("ICECORE_E2E_COMPONENTS"))
 }
 

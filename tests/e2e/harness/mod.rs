@@ -11,9 +11,10 @@ mod remote;
 mod run;
 mod wait;
 
-pub(crate) use broker::{Broker, Partition};
+pub(crate) use broker::{Broker, Partition, free_port};
 pub(crate) use bucket::Bucket;
-pub(crate) use clients::{Client, Reading, Topic, Writing, java, ledger};
+pub(crate) use clients::{Client, Reading, Topic, Writing, components, java, ledger};
+pub(crate) use http::request;
 pub(crate) use ledger::{Ack, Entry, assert_same, log_of, read_ledger, read_transcript};
 pub(crate) use place::{Place, environment, number};
 pub(crate) use random::Random;

@@ -166,7 +166,12 @@ impl Tiering {
         collection.match_objects().await?;
         collection.remove_hidden().await?;
         collection.remove_probes().await?;
-        Ok(collection.report)
+        let report = collection.report;
+        if !options.dry_run {
+            self.tally().garbage_found.add(report.orphans.count + report.unfinished.count);
+            self.tally().missing_found.add(report.lost.len() as u64);
+        }
+        Ok(report)
     }
 }
 

@@ -202,6 +202,26 @@ async fn compare(manifest: &Manifest, model: &Model) {
     assert_eq!(bounds.segments, live.len() as u64);
     assert_eq!(bounds.first_offset, live.first().map(|row| row.base));
     assert_eq!(bounds.end_offset, live.last().map(|row| row.end));
+    assert_eq!(sums(manifest).await, added_up(&rows));
+}
+
+type Sums = BTreeMap<i64, (u64, u64)>;
+
+/// The sums that the manifest keeps, by state.
+async fn sums(manifest: &Manifest) -> Sums {
+    let kept = manifest.sums().await.unwrap().into_iter();
+    let of =
+        |sum: TopicSum| (row::remote_number(sum.remote), (sum.count.segments, sum.count.bytes));
+    kept.map(of).collect()
+}
+
+fn added_up(rows: &[Segment]) -> Sums {
+    let mut sums = Sums::new();
+    for segment in rows {
+        let (segments, bytes) = sums.entry(row::remote_number(segment.remote)).or_default();
+        (*segments, *bytes) = (*segments + 1, *bytes + segment.size);
+    }
+    sums
 }
 
 async fn run(actions: Vec<Action>) {
@@ -303,4 +323,22 @@ async fn rows_of_all_states_are_counted_and_unfinished_ones_found_oldest_first()
     assert_eq!(found.len(), 0);
     let covers = |base, end| manifest.covers(&key, Offset::new(base), Offset::new(end));
     assert!(covers(0, 39).await.unwrap() && !covers(35, 40).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_manifest_of_an_earlier_version_gets_its_sums_when_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("manifest.db");
+    let manifest = Manifest::open(&path, Arc::new(SystemClock)).unwrap();
+    for n in 0..3 {
+        manifest.insert_sealed(&segment(n * 10, n * 10 + 9)).await.unwrap();
+    }
+    manifest.close().await;
+    // Back to how the first version left it: no sums, and no note that there ever were.
+    let back = "DROP TRIGGER segment_replaced; DROP TRIGGER segment_added; \
+                DROP TRIGGER segment_removed; DROP TRIGGER segment_changed; DROP TABLE sums; \
+                DELETE FROM refinery_schema_history WHERE version = 2;";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(back).unwrap();
+    let manifest = Manifest::open(&path, Arc::new(SystemClock)).unwrap();
+    assert_eq!(sums(&manifest).await, Sums::from([(0, (3, 21))]));
 }

@@ -52,6 +52,17 @@ pub struct Count {
     pub bytes: u64,
 }
 
+/// What the segments of one topic add up to that are in one state of the remote tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSum {
+    /// The topic's name. Two topics have the same one while an earlier one is being deleted.
+    pub topic: Arc<str>,
+    /// The state.
+    pub remote: RemoteState,
+    /// How many, and how large.
+    pub count: Count,
+}
+
 /// A page of a partition's rows, in offset order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowRange {
@@ -247,6 +258,23 @@ pub(super) fn totals(connection: &Connection) -> Result<Totals, ManifestError> {
         count.bytes += group.get::<_, i64>(3)?.unsigned_abs();
     }
     Ok(totals)
+}
+
+/// One row for each topic and state, whatever the number of segments.
+pub(super) fn sums(connection: &Connection) -> Result<Vec<TopicSum>, ManifestError> {
+    let mut query = connection.prepare_cached(
+        "SELECT t.name, s.remote_state, s.segments, s.bytes FROM sums s \
+         JOIN topics t ON t.topic_id = s.topic_id",
+    )?;
+    let read = |row: &rusqlite::Row<'_>| {
+        let count = Count {
+            segments: row.get::<_, i64>(2)?.unsigned_abs(),
+            bytes: row.get::<_, i64>(3)?.unsigned_abs(),
+        };
+        let topic: Arc<str> = row.get::<_, String>(0)?.into();
+        Ok(TopicSum { topic, remote: row::remote_of(row.get(1)?)?, count })
+    };
+    Ok(query.query_map([], read)?.collect::<Result<_, _>>()?)
 }
 
 fn one(

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::board::{Board, Reading};
 use super::download;
@@ -188,7 +189,8 @@ impl Engine {
         loop {
             let next = self.board.lock().next(self.now(), |key| self.has(key));
             let Some(run) = next else { break };
-            runtime.spawn(download::run(Arc::clone(self), run));
+            let span = run.span.clone();
+            runtime.spawn(download::run(Arc::clone(self), run).instrument(span));
         }
         let wanting = self.board.lock().streams.want_next(self.now());
         for (stream, last, bytes) in wanting {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::ReadError;
 
@@ -54,7 +55,8 @@ where
         let (answer, flight) = watch::channel(None);
         waiting.insert(key.clone(), flight.clone());
         let landing = Landing { key: key.clone(), waiting: Arc::clone(&self.waiting) };
-        let fetch = fetch();
+        // A part of the trace of the one who began it.
+        let fetch = fetch().in_current_span();
         let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
         runtime.spawn(async move {
             let fetched = fetch.await;

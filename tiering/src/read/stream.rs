@@ -17,6 +17,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::link::whole;
 use super::replays::ReplayStream;
 use super::source::{Source, chunk_after, chunk_at, chunk_start};
@@ -46,6 +48,8 @@ pub(super) struct Run {
     pub(super) stream: u64,
     /// Whether somebody waits for it already.
     pub(super) demanded: bool,
+    /// The trace of the one who waits.
+    pub(super) span: Span,
 }
 
 #[derive(Debug)]
@@ -224,7 +228,8 @@ impl Stream {
             let chunks = first..first_held(&source, first..last, &mut held);
             self.ahead = from + source.bytes(&chunks).end;
             self.asked_at = Some(now);
-            return Some(Run { source, chunks, stream: self.id, demanded: false });
+            let (stream, span) = (self.id, Span::none());
+            return Some(Run { source, chunks, stream, demanded: false, span });
         }
         None
     }
@@ -324,7 +329,8 @@ pub(super) fn missing_runs(
         }
         let chunks = next..first_held(source, next..last, &mut held);
         next = chunks.end;
-        runs.push(Run { source: Arc::clone(source), chunks, stream, demanded: true });
+        let (source, span) = (Arc::clone(source), Span::current());
+        runs.push(Run { source, chunks, stream, demanded: true, span });
     }
     runs
 }

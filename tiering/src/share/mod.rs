@@ -156,6 +156,14 @@ impl SharedCache {
         }
     }
 
+    /// How many chunks the files of this process have room for.
+    pub(crate) fn own_slots(&self) -> u32 {
+        match &**self.state.role.load() {
+            Role::Owner(owner) => owner.cache.slots(),
+            Role::Guest(guest) => guest.spare.slots(),
+        }
+    }
+
     /// How many chunks the machine's cache has room for.
     pub(crate) fn room_slots(&self) -> u32 {
         match &**self.state.role.load() {

@@ -2,28 +2,36 @@
 //! while the store is left alone.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use object_store::path::Path;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::circuit::{Admitted, Circuit, StoreState};
+use super::watch::{CallOutcome, StoreWatch};
 use super::{StoreCall, StoreError, StoreSettings};
 use crate::backoff::Dice;
 use crate::counters::Counters;
 
 /// Shared by a store and its uploads.
-#[derive(Debug)]
 pub(super) struct Calls {
     settings: StoreSettings,
     counters: Arc<Counters>,
     circuit: Mutex<Circuit>,
+    watch: OnceLock<Arc<dyn StoreWatch>>,
 }
 
 impl Calls {
     pub(super) fn new(settings: StoreSettings, counters: Arc<Counters>) -> Self {
-        Self { settings, counters, circuit: Mutex::default() }
+        Self { settings, counters, circuit: Mutex::default(), watch: OnceLock::new() }
+    }
+
+    /// Somebody looks on from now on; the first one who does stays.
+    pub(super) fn watched_by(&self, watch: Arc<dyn StoreWatch>) {
+        self.watch.get_or_init(|| watch);
     }
 
     pub(super) fn settings(&self) -> &StoreSettings {
@@ -65,9 +73,23 @@ impl Calls {
         }
     }
 
-    fn begin<'a>(&'a self, call: StoreCall, object: &'a Path) -> Result<Attempt<'a>, StoreError> {
+    /// Begins a call of any number of steps.
+    pub(super) fn begin<'a>(
+        &'a self,
+        call: StoreCall,
+        object: &'a Path,
+    ) -> Result<Attempt<'a>, StoreError> {
         match self.circuit.lock().admit(Instant::now()) {
-            Ok(admitted) => Ok(Attempt { calls: self, call, object, admitted: Some(admitted) }),
+            Ok(admitted) => Ok(Attempt {
+                calls: self,
+                call,
+                object,
+                admitted: Some(admitted),
+                outcome: CallOutcome::BrokenOff,
+                took: Duration::ZERO,
+                step_began: None,
+                span: span(call, object),
+            }),
             Err(next_try) => {
                 self.counters.held_back.bump();
                 Err(StoreError::LeftAlone { call, object: object.to_string(), next_try })
@@ -97,6 +119,22 @@ impl Calls {
     }
 }
 
+/// A call beneath a span that is looked at; none beneath none, so that the broker's own house-keeping
+/// makes no traces.
+fn span(call: StoreCall, object: &Path) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "store call",
+        otel.name = %format_args!("store {}", call.name()),
+        otel.kind = "client",
+        otel.status_code = tracing::field::Empty,
+        %object,
+        outcome = tracing::field::Empty,
+    )
+}
+
 /// A call under way, in one step or, with a body, in several. Dropped before the first of them came
 /// to something, it leaves its turn to another.
 pub(super) struct Attempt<'a> {
@@ -104,9 +142,20 @@ pub(super) struct Attempt<'a> {
     call: StoreCall,
     object: &'a Path,
     admitted: Option<Admitted>,
+    /// What its last step came to.
+    outcome: CallOutcome,
+    /// What its steps took together.
+    took: Duration,
+    step_began: Option<Instant>,
+    span: Span,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
+    /// Names the object that the next step is about, for its errors.
+    pub(super) fn about(&mut self, object: &'a Path) {
+        self.object = object;
+    }
+
     /// Takes a step that moves `bytes`; what it came to is counted. Later steps are taken also while
     /// the store is left alone, for this part of it works.
     pub(super) async fn step<T>(
@@ -120,19 +169,21 @@ impl Attempt<'_> {
     }
 
     async fn in_time<T>(
-        &self,
+        &mut self,
         bytes: u64,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let after = self.calls.settings.deadline(bytes);
         let (call, object) = (self.call, self.object);
         let late = |_| StoreError::TimedOut { call, object: object.to_string(), after };
-        let began = Instant::now();
+        self.step_began = Some(Instant::now());
         let done = tokio::time::timeout(after, work).await.map_err(late).flatten();
-        if done.is_ok() && began.elapsed() > after / 2 {
+        let took = self.step_began.take().map_or(Duration::ZERO, |began| began.elapsed());
+        self.took += took;
+        if done.is_ok() && took > after / 2 {
             self.calls.counters.slow.bump();
             tracing::warn!(
-                %call, %object, took_s = began.elapsed().as_secs_f32(), may_s = after.as_secs_f32(),
+                %call, %object, took_s = took.as_secs_f32(), may_s = after.as_secs_f32(),
                 "the object store is slow: a call took more than half of the time that it may take"
             );
         }
@@ -141,6 +192,7 @@ impl Attempt<'_> {
 
     fn end(&mut self, error: Option<&StoreError>) {
         let admitted = self.admitted.take().unwrap_or_else(Admitted::before);
+        self.outcome = error.map_or(CallOutcome::Done, CallOutcome::of);
         let counters = &self.calls.counters;
         match error {
             Some(error @ StoreError::Unavailable { .. }) => {
@@ -167,6 +219,18 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if let Some(admitted) = self.admitted.take() {
             self.calls.circuit.lock().dropped(admitted, Instant::now());
+        }
+        let (outcome, last) = match self.step_began {
+            // Dropped in the middle of a step: it waited until now.
+            Some(began) => (CallOutcome::BrokenOff, began.elapsed()),
+            None => (self.outcome, Duration::ZERO),
+        };
+        if let Some(watch) = self.calls.watch.get() {
+            watch.ended(self.call, outcome, self.took + last);
+        }
+        self.span.record("outcome", outcome.name());
+        if !matches!(outcome, CallOutcome::Done | CallOutcome::BrokenOff) {
+            self.span.record("otel.status_code", "ERROR");
         }
     }
 }

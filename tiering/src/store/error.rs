@@ -39,6 +39,21 @@ pub enum StoreCall {
 }
 
 impl StoreCall {
+    /// One word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Head => "head",
+            Self::Put => "put",
+            Self::Create => "create",
+            Self::Multipart => "multipart",
+            Self::Delete => "delete",
+            Self::List => "list",
+            Self::Bucket => "bucket",
+        }
+    }
+
     fn verb(self) -> &'static str {
         match self {
             Self::Get => "read",
@@ -289,10 +304,12 @@ fn http_status(text: &str) -> Option<u16> {
 }
 
 /// The first line of an error, cut: enough for a log line. The status is told in any case: it stands
-/// behind the address, which can be long.
+/// behind the address, which can be long. What an address carries behind its `?` is left out: with
+/// Azure's SAS tokens that is a key.
 pub(crate) fn detail(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
+    let line = without_queries(text.lines().next().unwrap_or_default());
+    let line = line.as_str();
     let cut: String = line.chars().take(DETAIL_CHARS_MAX).collect();
     match http_status(line) {
         Some(status) if http_status(&cut).is_none() => format!("status code: {status}: {cut}"),
@@ -300,9 +317,26 @@ pub(crate) fn detail(error: &dyn std::fmt::Display) -> String {
     }
 }
 
+fn without_queries(line: &str) -> String {
+    let word = |word: &str| match (word.contains("://"), word.split_once('?')) {
+        (true, Some((address, _))) => format!("{address}?..."),
+        _ => word.to_owned(),
+    };
+    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_address_carries_behind_its_question_mark_is_not_told() {
+        let text = "Error performing GET https://a.blob.core.windows.net/c/o?sv=1&sig=SECRET in 2s, \
+                    is it there?";
+        let told = detail(&text);
+        assert!(!told.contains("SECRET"), "{told}");
+        assert!(told.contains("windows.net/c/o?... in 2s") && told.ends_with("there?"), "{told}");
+    }
 
     fn generic(text: &str) -> object_store::Error {
         object_store::Error::Generic { store: "S3", source: text.to_owned().into() }

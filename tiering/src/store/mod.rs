@@ -25,6 +25,7 @@ mod open;
 mod s3_admin;
 mod settings;
 mod throttle;
+mod watch;
 
 use std::future::Future;
 use std::io;
@@ -54,6 +55,7 @@ pub(crate) use fence::{Fence, VALID_FOR};
 pub use multipart::Multipart;
 pub use open::StoreOpenError;
 pub use settings::{StoreKind, StoreSettings, Verify};
+pub use watch::{CallOutcome, StoreWatch, Unwatched};
 
 use crate::counters::Counters;
 use s3_admin::S3Admin;
@@ -138,6 +140,11 @@ impl Store {
     #[must_use]
     pub fn state(&self) -> StoreState {
         self.calls.state()
+    }
+
+    /// Somebody looks on at its calls from now on.
+    pub(crate) fn watched_by(&self, watch: Arc<dyn StoreWatch>) {
+        self.calls.watched_by(watch);
     }
 
     /// Reads one object by its whole name, for tools.
@@ -310,6 +317,9 @@ impl Store {
     /// that is not about one object, all that was not answered counts as failed.
     async fn delete_once(&self, objects: &[Path]) -> Result<(), (Vec<Path>, StoreError)> {
         let Some(first) = objects.first() else { return Ok(()) };
+        self.check_fence(first).map_err(|not_owner| (objects.to_vec(), not_owner))?;
+        let begun = self.calls.begin(StoreCall::Delete, first);
+        let mut attempt = begun.map_err(|left_alone| (objects.to_vec(), left_alone))?;
         let request = stream::iter(objects.to_vec()).map(Ok).boxed();
         let mut answers = self.inner.delete_stream(request);
         let mut failed = Vec::new();
@@ -321,8 +331,12 @@ impl Store {
                 reason.get_or_insert(error);
                 break;
             }
-            let answer = async { answers.next().await.transpose() };
-            match self.within(StoreCall::Delete, object, 0, answer).await {
+            let next = async {
+                let answer = answers.next().await.transpose();
+                answer.map_err(|e| StoreError::from_client(StoreCall::Delete, object, &e))
+            };
+            attempt.about(object);
+            match attempt.step(0, next).await {
                 Ok(Some(_)) => self.counters.deletes.bump(),
                 Err(StoreError::NotFound { .. }) => {}
                 Ok(None) => {
@@ -330,7 +344,7 @@ impl Store {
                     break;
                 }
                 // The answers to come are lost with this one.
-                Err(error @ (StoreError::TimedOut { .. } | StoreError::LeftAlone { .. })) => {
+                Err(error @ StoreError::TimedOut { .. }) => {
                     failed.extend_from_slice(&objects[at..]);
                     reason.get_or_insert(error);
                     break;
@@ -385,9 +399,14 @@ impl Store {
         mut found: BoxStream<'static, object_store::Result<ObjectMeta>>,
         mut each: impl FnMut(ObjectMeta),
     ) -> Result<(), StoreError> {
+        // One call of many steps: a name that comes is no call of its own.
+        let mut attempt = self.calls.begin(StoreCall::List, prefix)?;
         loop {
-            let next = async { found.next().await.transpose() };
-            match self.within(StoreCall::List, prefix, 0, next).await? {
+            let next = async {
+                let next = found.next().await.transpose();
+                next.map_err(|e| StoreError::from_client(StoreCall::List, prefix, &e))
+            };
+            match attempt.step(0, next).await? {
                 Some(object) => each(object),
                 None => return Ok(()),
             }

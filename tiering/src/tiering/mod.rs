@@ -17,12 +17,13 @@ use tokio::sync::Semaphore;
 pub use open::OpenError;
 pub(crate) use open::check_failed;
 
+use crate::cache::CHUNK_BYTES;
 use crate::clock::Clock;
 use crate::config::TieringConfig;
 use crate::counters::{CounterValues, Counters};
 use crate::ids::{Offset, SegmentId};
 use crate::key::{Layout, ObjectName, ObjectPart};
-use crate::manifest::{Bounds, Change, Manifest, ManifestError, RowRange, Totals};
+use crate::manifest::{Bounds, Change, Manifest, ManifestError, RowRange, TopicSum, Totals};
 use crate::marker::{self, MarkerError};
 use crate::meta::MetaNumbers;
 use crate::partition::PartitionKey;
@@ -30,7 +31,7 @@ use crate::read::Reader;
 use crate::segment::Segment;
 use crate::share::SharedCache;
 use crate::steps::{Step, Stopped};
-use crate::store::{Store, StoreError, StoreReport, StoreState};
+use crate::store::{NotOwner, Store, StoreError, StoreReport, StoreState};
 
 /// Sealed segments in an object store. Cheap to share behind an [`Arc`].
 pub struct Tiering {
@@ -199,6 +200,14 @@ impl Tiering {
         })
     }
 
+    /// What the segments add up to, by topic and state. Costs the same whatever their number.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn sums(&self) -> Result<Vec<TopicSum>, ManifestError> {
+        self.manifest.sums().await
+    }
+
     /// What happened since the start.
     #[must_use]
     pub fn counters(&self) -> CounterValues {
@@ -239,6 +248,20 @@ impl Tiering {
     #[must_use]
     pub fn store_state(&self) -> StoreState {
         self.store.state()
+    }
+
+    /// Whether this process may change the store: one that owns it and renewed that lately enough.
+    ///
+    /// # Errors
+    /// Why not: nothing is uploaded or deleted meanwhile.
+    pub fn may_change_store(&self) -> Result<(), NotOwner> {
+        self.store.fence().check()
+    }
+
+    /// The size of the read cache's files of this process; 0 without one.
+    #[must_use]
+    pub fn cache_size_bytes(&self) -> u64 {
+        self.cache.as_ref().map_or(0, |cache| u64::from(cache.own_slots()) * CHUNK_BYTES)
     }
 
     /// Whether the manifest lacks rows of the store until [`Tiering::reconcile`] ran over all.

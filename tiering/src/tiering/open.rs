@@ -141,6 +141,7 @@ impl Tiering {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
         config.check()?;
+        store.watched_by(Arc::clone(&config.watch));
         let layout = Layout::below(store.url_prefix(), &config.prefix, &config.cluster_id)?;
         let probe = layout.meta(&format!("probe-{}", uuid::Uuid::new_v4().simple()));
         let url = &config.store.url;

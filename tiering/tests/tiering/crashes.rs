@@ -12,8 +12,9 @@ use icecore_tiering::{
 
 use crate::bad_store::BadStore;
 use crate::conformance::remove_manifest;
-use crate::death::{DieAt, UploadEndsDuringCollection};
+use crate::death::DieAt;
 use crate::fixture::{Fixture, Made, files_under, key, read_log};
+use crate::overlap::UploadEndsDuringCollection;
 
 async fn collect(tiering: &Tiering) -> icecore_tiering::CollectReport {
     let options = CollectOptions { min_age: Duration::ZERO, dry_run: false, scope: Scope::All };

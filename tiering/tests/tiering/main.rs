@@ -27,6 +27,8 @@ mod matrix;
 #[cfg(test)]
 mod meta;
 #[cfg(test)]
+mod overlap;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod place;

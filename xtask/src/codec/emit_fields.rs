@@ -304,6 +304,9 @@ fn write_expression(field: &FieldPlan, holder: &StructPlan) -> String {
         Type::Struct(_) if option => {
             format!("to.nullable_struct({value}.as_ref(), version, {null}, {path})")
         }
+        Type::Integer("i16") if names::field(&field.name).ends_with("error_code") => {
+            format!("to.error_code({value})")
+        }
         _ => format!("{value}.write(to, version)"),
     }
 }

@@ -8,14 +8,17 @@ mod bad_s3;
 mod clients;
 mod fake_gcs;
 mod golang;
-mod hdfs;
+pub(crate) mod hdfs;
+mod helm;
 mod librdkafka;
 mod localstack;
 mod maven;
+mod place;
 mod probe;
+mod prometheus;
 mod stores;
 mod tools;
-mod versitygw;
+pub(crate) mod versitygw;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -28,11 +31,13 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use azurite::Azurite;
 use bad_s3::BadS3;
 use fake_gcs::FakeGcs;
-use hdfs::Hdfs;
+pub(crate) use hdfs::Hdfs;
+pub(crate) use helm::Helm;
 pub(crate) use librdkafka::performance_tool;
 pub(crate) use localstack::LocalStack;
+pub(crate) use place::Place;
 pub(crate) use stores::Stores;
-use versitygw::Versitygw;
+pub(crate) use versitygw::Versitygw;
 
 use crate::groups::Group;
 
@@ -45,10 +50,11 @@ pub(crate) struct Components {
 }
 
 impl Components {
-    /// Installs what all tests need: real clients and every store.
+    /// Installs what all tests need: real clients, every store, and what judges the chart.
     pub(crate) fn install() -> Result<Self> {
         let mut all = Self::CLIENTS.to_vec();
         all.extend(Self::STORES);
+        all.extend(Self::CHART);
         Self::install_all(&all)
     }
 
@@ -59,12 +65,32 @@ impl Components {
         Self::install_all(&all)
     }
 
+    /// Installs what judges the chart as a text.
+    pub(crate) fn install_for_chart() -> Result<Self> {
+        Self::install_all(&Self::CHART)
+    }
+
+    /// Installs what is needed beside a Kubernetes cluster.
+    pub(crate) fn install_for_kubernetes() -> Result<Self> {
+        tools::require_buildah()?;
+        let installers: [Installer; 4] =
+            [helm::install, versitygw::install, hdfs::install, clients::install_python];
+        Self::install_all(&installers)
+    }
+
+    /// Installs what packs an image.
+    pub(crate) fn install_for_image() -> Result<()> {
+        tools::require_buildah()
+    }
+
     /// Installs every store.
     pub(crate) fn install_stores() -> Result<Self> {
         Self::install_all(&Self::STORES)
     }
 
-    const CLIENTS: [Installer; 2] = [clients::install_python, clients::install_kafka];
+    const CHART: [Installer; 2] = [helm::install, helm::install_judges];
+    const CLIENTS: [Installer; 3] =
+        [prometheus::install, clients::install_python, clients::install_kafka];
     /// The slowest first.
     const STORES: [Installer; 5] = [
         fake_gcs::install,

@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
-use super::{Azurite, BadS3, Components, FakeGcs, Hdfs, LocalStack, Versitygw, free_ports, hdfs};
+use super::{
+    Azurite, BadS3, Components, FakeGcs, Hdfs, LocalStack, Place, Versitygw, free_ports, hdfs,
+};
 
 /// The running stores; they end when this is dropped.
 pub(crate) struct Stores {
@@ -27,13 +29,13 @@ impl Stores {
         // All ports at once: two that look at the same time would find the same one free.
         let name_node = free_ports(hdfs::PORTS + 5)?;
         let next = name_node + hdfs::PORTS;
-        let start = Instant::now();
+        let (start, here) = (Instant::now(), &Place::here());
         let stores = thread::scope(|scope| -> Result<Self> {
             let localstack = scope.spawn(move || LocalStack::start(components, next));
-            let versitygw = scope.spawn(move || Versitygw::start(components, next + 1));
+            let versitygw = scope.spawn(move || Versitygw::start(components, here, next + 1));
             let azurite = scope.spawn(move || Azurite::start(components, next + 2));
             let gcs = scope.spawn(move || FakeGcs::start(components, next + 3));
-            let hdfs = scope.spawn(move || Hdfs::start(components, name_node));
+            let hdfs = scope.spawn(move || Hdfs::start(components, here, name_node));
             let versitygw = started(versitygw)?;
             Ok(Self {
                 bad: BadS3::start(components, next + 4, &versitygw.endpoint())?,

@@ -17,9 +17,21 @@ const TOOLS: &[(&[&str], &[&str])] = &[
     (&["strace", "-V"], &["strace"]),
 ];
 
-/// Installs what is missing, or says what to install.
+/// What packs an image.
+const BUILDAH: &[(&[&str], &[&str])] = &[(&["buildah", "--version"], &["buildah"])];
+
+/// Installs what the tests call and is missing, or says what to install.
 pub(super) fn require() -> Result<()> {
-    let missing = || TOOLS.iter().filter(|(call, _)| !works(call));
+    require_all(TOOLS)
+}
+
+/// The same for what packs an image.
+pub(super) fn require_buildah() -> Result<()> {
+    require_all(BUILDAH)
+}
+
+fn require_all(tools: &[(&[&str], &[&str])]) -> Result<()> {
+    let missing = || tools.iter().filter(|(call, _)| !works(call));
     let mut packages: Vec<&str> = missing().flat_map(|(_, packages)| *packages).copied().collect();
     packages.dedup();
     if packages.is_empty() {
@@ -27,17 +39,22 @@ pub(super) fn require() -> Result<()> {
     }
     if rustix::process::geteuid().is_root() && works(&["apt-get", "--version"]) {
         println!("xtask: apt-get install {}", packages.join(" "));
-        apt_get(&["update", "-qq"])?;
+        refresh_packages()?;
         apt_get(&[&["install", "-y", "-qq", "--no-install-recommends"], &packages[..]].concat())?;
     }
     let absent: Vec<_> = missing().map(|(call, _)| call.join(" ")).collect();
     ensure!(
         absent.is_empty(),
-        "the tests need what does not work here: `{}`; install it (Debian packages: {})",
+        "what is needed does not work here: `{}`; install it (Debian packages: {})",
         absent.join("`, `"),
         packages.join(" ")
     );
     Ok(())
+}
+
+/// Has apt know today's packages. Whoever is not root takes those that it knows already.
+pub(super) fn refresh_packages() -> Result<()> {
+    if rustix::process::geteuid().is_root() { apt_get(&["update", "-qq"]) } else { Ok(()) }
 }
 
 fn apt_get(arguments: &[&str]) -> Result<()> {

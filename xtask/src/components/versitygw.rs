@@ -1,20 +1,20 @@
 //! versitygw, a second S3: it checks signatures and checksums, and keeps plain files with extended
 //! attributes in its folder.
 
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Components, golang, probe};
+use super::{Components, Place, golang};
 use crate::groups::Group;
 
 const PACKAGE: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 const READY: Duration = Duration::from_secs(60);
 
 /// The credentials that it takes; the tests name the same ones.
-const ACCESS_KEY: &str = "test";
-const SECRET_KEY: &str = "testtest";
+pub(crate) const ACCESS_KEY: &str = "test";
+pub(crate) const SECRET_KEY: &str = "testtest";
 
 pub(super) fn install(components: &Components) -> Result<()> {
     golang::install(components, "versitygw", PACKAGE)
@@ -22,29 +22,36 @@ pub(super) fn install(components: &Components) -> Result<()> {
 
 /// A running one, empty at its start.
 pub(crate) struct Versitygw {
-    port: u16,
+    endpoint: String,
+    folder: PathBuf,
     group: Group,
 }
 
 impl Versitygw {
-    pub(crate) fn start(components: &Components, port: u16) -> Result<Self> {
-        let state = components.fresh("versitygw-state")?;
+    pub(crate) fn start(components: &Components, place: &Place, port: u16) -> Result<Self> {
+        let folder = components.fresh("versitygw-state")?;
         let log = components.log("versitygw");
-        let mut command = Command::new(components.folder().join("versitygw/bin/versitygw"));
+        let address = format!("{}:{port}", place.address());
+        let mut command = place.command(components.folder().join("versitygw/bin/versitygw"));
         command
-            .args(["--quiet", "--port", &format!("127.0.0.1:{port}"), "--health", "/health"])
-            .args(["posix".as_ref(), state.as_os_str()])
+            .args(["--quiet", "--port", &address])
+            .args(["posix".as_ref(), folder.as_os_str()])
             .env("ROOT_ACCESS_KEY", ACCESS_KEY)
             .env("ROOT_SECRET_KEY", SECRET_KEY);
         let mut group = Group::start_logged("versitygw", &mut command, &log)?;
         group
-            .wait_until(READY, || probe::is_well(port, "/health"))
+            .wait_until(READY, || place.listens(port))
             .with_context(|| format!("see {}", log.display()))?;
-        Ok(Self { port, group })
+        Ok(Self { endpoint: format!("http://{address}"), folder, group })
     }
 
-    pub(super) fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    pub(crate) fn endpoint(&self) -> String {
+        self.endpoint.clone()
+    }
+
+    /// Where its buckets are folders.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(super) fn id(&self) -> u32 {

@@ -1,5 +1,7 @@
 //! `icecore topic`.
 
+mod apply;
+
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde::Serialize;
 use serde_json::json;
@@ -43,6 +45,8 @@ enum Action {
     },
     /// Give a topic more partitions or other settings.
     Alter(Alter),
+    /// Make topics as a file has them: create what is missing, grow and set what differs.
+    Apply(apply::Args),
     /// Delete a topic and all its records, in both tiers.
     Delete {
         /// The topic.
@@ -77,8 +81,12 @@ struct Alter {
 }
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
+    if let Action::Apply(wanted) = &args.action {
+        return apply::run(wanted, &args.broker, args.output).await;
+    }
     let mut connection = args.broker.connect().await?;
     match &args.action {
+        Action::Apply(_) => unreachable!("it was run above"),
         Action::Create(wanted) => create(&mut connection, wanted, args.output).await,
         Action::List { internal } => list(&mut connection, *internal, args.output).await,
         Action::Describe { name, all } => describe(&mut connection, name, *all, args.output).await,
