@@ -8,6 +8,7 @@ pub mod env;
 pub mod metrics;
 pub mod model;
 pub mod pace;
+pub mod task;
 pub mod telemetry;
 
 pub mod metadata;

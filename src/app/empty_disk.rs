@@ -7,7 +7,8 @@ use icecore_tiering::{FindClustersError, FoundCluster, TakeOver, find_cluster, f
 
 use super::observe::Observer;
 use super::restore::{self, RestoreOptions, RestoreProgress, RestoreStep, RestoreWatch};
-use super::start::{StartError, store_settings};
+use super::start::store_settings;
+use super::start_error::StartError;
 use super::store_wait::until_reachable;
 use crate::config::{BrokerConfig, EmptyDisk};
 

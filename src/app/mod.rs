@@ -20,6 +20,7 @@ mod replays;
 mod restore;
 mod sampling;
 mod start;
+mod start_error;
 mod store_threads;
 mod store_wait;
 
@@ -45,7 +46,7 @@ pub use restore::{
     CutTold, LeftTopic, RestoreError, RestoreOptions, RestoreProgress, RestoreReport, RestoreStep,
     RestoreWatch, RestoredTopic, Unwatched, restore,
 };
-pub use start::StartError;
+pub use start_error::StartError;
 
 use follow::Follower;
 use observe::{Observer, Parts};

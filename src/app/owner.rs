@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::observe::Observer;
-use super::start::StartError;
+use super::start_error::StartError;
 use super::store_wait::until_reachable;
 
 /// How long the last record may hold up an orderly end.

@@ -11,6 +11,7 @@ use crate::metrics::Counter;
 use crate::model::TopicId;
 use crate::record::{Batch, BatchError, BatchRules, TimestampBounds};
 use crate::replica::{AppendReply, Durability, Partition};
+use crate::task;
 use crate::wire::ErrorCode;
 use crate::wire::exchange::{CloseReason, Reply, Started};
 use crate::wire::messages::produce::{
@@ -181,10 +182,7 @@ async fn check(
 async fn unpacked(broker: &Broker, batch: Batch) -> Result<Batch, BatchError> {
     let _one_of_few = broker.unpacking.acquire().await;
     let look = move || batch.check_packed(UNPACKED_BYTES_MAX).map(|()| batch);
-    match tokio::task::spawn_blocking(look).await {
-        Ok(looked) => looked,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
+    task::aside(look).await
 }
 
 fn rules(config: &TopicConfig, version: i16, now_ms: i64) -> BatchRules {

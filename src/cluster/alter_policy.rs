@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::controller::Controller;
 use crate::config::{BrokerConfig, ConfigError, Policies, Policy, TopicConfig};
 use crate::metadata::{ClusterImage, MetaStoreError, TopicImage};
+use crate::task;
 
 /// Topics that are named one by one in a refusal.
 const TOLD_MAX: usize = 5;
@@ -103,10 +104,7 @@ impl Controller {
         after: Policies,
     ) -> Result<PolicyChange, AlterPolicyError> {
         let (config, image) = (self.config.clone(), image.clone());
-        match tokio::task::spawn_blocking(move || judge(&config, &image, after)).await {
-            Ok(judged) => judged,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        task::aside(move || judge(&config, &image, after)).await
     }
 
     fn put_policies_in_force(&self, image: &ClusterImage, change: &PolicyChange) {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
@@ -25,6 +25,8 @@ use super::sampling::RequestSampler;
 
 /// Spans that wait to be sent.
 const QUEUE_LEN_MAX: usize = 8192;
+/// What a collector may answer: a few counts, as a rule.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// How long a request to the collector may take.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -152,10 +154,21 @@ impl HttpClient for Post {
         let sent = self.runtime.spawn(async move {
             let answer = client.execute(request.try_into()?).await?;
             let status = answer.status();
-            Ok::<_, HttpError>(Response::builder().status(status).body(answer.bytes().await?)?)
+            Ok::<_, HttpError>(Response::builder().status(status).body(body(answer).await?)?)
         });
         let outcome = sent.await.map_err(HttpError::from).flatten();
         self.note(&outcome);
         outcome
     }
+}
+
+async fn body(mut answer: reqwest::Response) -> Result<Bytes, HttpError> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = answer.chunk().await? {
+        if body.len() + piece.len() > ANSWER_BYTES_MAX {
+            return Err(format!("its answer is larger than {ANSWER_BYTES_MAX} bytes").into());
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
 }

@@ -67,6 +67,7 @@ fn a_file_of_policies_tells_what_follows_before_it_counts() {
         "remote.log.manager.task.interval.ms=50",
     ]);
     let lines: String = (0..300_000).map(|n| format!("{n} of these lines\n")).collect();
+    broker.run("topic create t");
     broker.produce("t", &lines);
     let status = || broker.json("tier status t")[0].clone();
     wait_for("an upload of all that is sealed", || {

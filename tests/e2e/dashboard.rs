@@ -95,7 +95,7 @@ fn work(place: &Place, broker: &Broker) {
     let topic = Topic::create(place, broker, "panels", 1, &config);
     let more = [("--bytes", (4 << 20).to_string())];
     let writing =
-        Writing { name: "writer", codecs: "none", start_ms: now_ms() - 60_000, more: &more };
+        Writing { name: "writer", codecs: "none", start_ms: now_ms() - 86_400_000, more: &more };
     topic.write(place, Client::Librdkafka, &writing);
     until("most of it lies in the store alone", PATIENCE, || {
         let partitions = broker.partitions("panels");

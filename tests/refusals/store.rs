@@ -37,6 +37,27 @@ pub(crate) async fn tiered(broker: &Running, client: &mut Client, topic: &str) {
         .await;
 }
 
+/// The store of a broker, out of reach: a file is in its folder's place, so that nothing below it can be
+/// reached.
+pub(crate) struct Away {
+    store: PathBuf,
+    aside: PathBuf,
+}
+
+impl Away {
+    pub(crate) fn of(broker: &Running) -> Self {
+        let (store, aside) = (broker.store_dir(), broker.data_dir.join("aside"));
+        std::fs::rename(&store, &aside).expect("moved away");
+        std::fs::write(&store, b"no folder").expect("a file");
+        Self { store, aside }
+    }
+
+    pub(crate) fn back(self) {
+        std::fs::remove_file(&self.store).expect("the file goes");
+        std::fs::rename(&self.aside, &self.store).expect("the store is back");
+    }
+}
+
 /// The log objects of a topic in a folder store, by their base offsets.
 pub(crate) fn objects(store: &Path, topic: &str) -> Vec<PathBuf> {
     let (mut open, mut found) = (vec![store.to_owned()], Vec::new());
@@ -95,10 +116,7 @@ async fn a_store_that_goes_away_in_flight_costs_no_ack_and_no_local_byte() {
     let broker = start(dir.path()).await;
     let mut client = broker.client().await;
     assert_eq!(client.create(topic, &TIERING).await.0, 0);
-    // A file in the folder's place: nothing below it can be reached.
-    let (store, aside) = (broker.store_dir(), dir.path().join("aside"));
-    std::fs::rename(&store, &aside).expect("moved away");
-    std::fs::write(&store, b"no folder").expect("a file");
+    let store = Away::of(&broker);
     for number in 0..=TIERED {
         client.acked(topic, &value(number)).await;
     }
@@ -107,8 +125,7 @@ async fn a_store_that_goes_away_in_flight_costs_no_ack_and_no_local_byte() {
     assert_eq!(status["local_log_start_offset"], 0, "nothing local goes: {status}");
     assert_eq!(client.values(topic, 0).await.len(), usize::from(TIERED) + 1);
 
-    std::fs::remove_file(&store).expect("the file goes");
-    std::fs::rename(&aside, &store).expect("the store is back");
+    store.back();
     broker
         .until("uploaded", async || {
             broker.status(topic).await["local_log_start_offset"] == i64::from(TIERED)
@@ -124,16 +141,13 @@ async fn a_tiered_read_from_a_store_that_is_away_is_an_error_until_it_is_back() 
     let broker = start(dir.path()).await;
     let mut client = broker.client().await;
     tiered(&broker, &mut client, topic).await;
-    let (store, aside) = (broker.store_dir(), dir.path().join("aside"));
-    std::fs::rename(&store, &aside).expect("moved away");
-    std::fs::write(&store, b"no folder").expect("a file");
+    let store = Away::of(&broker);
     let refused = client.fetch(topic, wanted(0)).await;
     assert_eq!(refused.error, ErrorCode::KafkaStorageError.as_i16(), "{refused:?}");
     let local = client.fetch(topic, wanted(i64::from(TIERED))).await;
     assert_eq!(local.error, 0, "what is local is served: {}", local.error);
     client.acked(topic, b"goes on").await;
-    std::fs::remove_file(&store).expect("the file goes");
-    std::fs::rename(&aside, &store).expect("the store is back");
+    store.back();
     assert_eq!(client.values(topic, 0).await.len(), usize::from(TIERED) + 2);
 }
 

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{aside, number};
+use super::number;
 use crate::app::start::Started;
 use crate::config::BrokerConfig;
 use crate::metrics::{DiskMetrics, Metrics};
 use crate::replica::{Replicas, SpaceReport, SpaceState, disk_space};
+use crate::task;
 
 pub(super) struct Sampler {
     replicas: Arc<Replicas>,
@@ -28,7 +29,7 @@ impl Sampler {
         show(&self.metrics.disk, &self.before, &now);
         self.before = now;
         let (cache, disk) = (self.cache.clone(), self.metrics.disk.clone());
-        aside(move || show_cache(&disk, &cache)).await;
+        task::aside(move || show_cache(&disk, &cache)).await;
     }
 }
 

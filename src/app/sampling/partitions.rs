@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use icecore_tiering::{RemoteState, TopicSum};
 
-use super::{aside, number};
+use super::number;
 use crate::app::start::Started;
 use crate::config::BrokerConfig;
 use crate::env::{Clock as _, SystemClock};
@@ -17,6 +17,7 @@ use crate::metadata::{ClusterImage, LiveImage};
 use crate::metrics::{Metrics, PartitionCounts, TopicSizes};
 use crate::model::BrokerId;
 use crate::replica::{Partition, Replicas};
+use crate::task;
 
 pub(super) struct Sampler {
     broker: BrokerId,
@@ -51,7 +52,7 @@ impl Sampler {
     pub(super) async fn take(&mut self) {
         let (broker, image) = (self.broker, self.image.load());
         let (replicas, metrics) = (self.replicas.clone(), self.metrics.clone());
-        aside(move || {
+        task::aside(move || {
             let hosted = replicas.all();
             metrics.partitions.count(&counts(broker, &image, &hosted));
             let mut lag = Lag::default();

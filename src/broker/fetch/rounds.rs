@@ -14,6 +14,7 @@ use super::plan::FetchPlan;
 use super::read::{Looked, PartitionRead, look};
 use crate::pace::ReplayGate;
 use crate::replica::FetchWaiter;
+use crate::task;
 
 /// How long an answer that is ready waits for what has to come from elsewhere: long enough for a
 /// read that is nearly there, too short to be felt.
@@ -144,10 +145,7 @@ fn begun(
                 })
             }
         };
-        match task.await {
-            Ok(read) => (at, read),
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-        }
+        (at, task::done(task).await)
     })
 }
 

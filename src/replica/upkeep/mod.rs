@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Partition, Replicas};
 use crate::model::TopicPartition;
+use crate::task;
 
 use failing::Failing;
 pub use failing::FailingUploads;
@@ -133,7 +134,7 @@ impl Upkeep {
 
     async fn checkpoint(self: Arc<Self>) {
         let replicas = self.replicas.clone();
-        let done = tokio::task::spawn_blocking(move || {
+        let written = task::aside(move || {
             for partition in replicas.all() {
                 if let Err(error) = partition.log().local().advance_recovery_point() {
                     tracing::error!(partition = %partition.name(), %error, "the recovery point stays");
@@ -141,10 +142,8 @@ impl Upkeep {
             }
             replicas.checkpoint()
         });
-        match done.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "checkpoints were not written"),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        if let Err(error) = written.await {
+            tracing::error!(%error, "checkpoints were not written");
         }
     }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::metrics::Seen;
 use crate::broker::{SOON, bound, start};
 use crate::client::http_get;
-use crate::store::{TIERED, tiered, value};
+use crate::store::{Away, TIERED, tiered, value};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_tells_how_many_partitions_are_open() {
@@ -68,9 +68,7 @@ async fn uploads_that_fail_are_amiss_though_the_broker_is_ready() {
     let broker = start(dir.path()).await;
     let mut client = broker.client().await;
     tiered(&broker, &mut client, topic).await;
-    let (store, aside) = (broker.store_dir(), dir.path().join("aside"));
-    std::fs::rename(&store, &aside).expect("moved away");
-    std::fs::write(&store, b"no folder").expect("a file");
+    let store = Away::of(&broker);
     for number in TIERED + 1..=2 * TIERED {
         client.acked(topic, &value(number)).await;
     }
@@ -82,8 +80,7 @@ async fn uploads_that_fail_are_amiss_though_the_broker_is_ready() {
             text.starts_with("ready\n") && text.contains(&amiss)
         })
         .await;
-    std::fs::remove_file(&store).expect("the file goes");
-    std::fs::rename(&aside, &store).expect("the store is back");
+    store.back();
     broker.until("well", async || broker.get("/readyz").await.1 == "ready\n").await;
     broker.stop().await;
 }

@@ -27,9 +27,7 @@ impl Collection<'_> {
             }
             for row in rows {
                 let wanted = self.options.scope.has(&row.partition);
-                if !wanted || self.flying(row.segment_id) {
-                    skip += 1;
-                } else if self.is_broken_off(&row).await? && !self.finish_upload(&row).await? {
+                if !wanted || !self.finish_upload(&row).await? {
                     skip += 1;
                 }
             }
@@ -52,6 +50,12 @@ impl Collection<'_> {
 
     /// Whether the row is not `uploading` any more.
     async fn finish_upload(&mut self, row: &Segment) -> Result<bool, CollectError> {
+        if self.flying(row.segment_id) {
+            return Ok(false);
+        }
+        if !self.is_broken_off(row).await? {
+            return Ok(true);
+        }
         let written = Written { index: None, log_crc: row.log_crc.unwrap_or_default() };
         let change = match self.tiering.verify_written(row, written).await {
             Ok(()) => Change::GoLive,

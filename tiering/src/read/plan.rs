@@ -109,7 +109,11 @@ impl Tiering {
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // It never ran, since the runtime ends: so does whoever waits.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

@@ -11,7 +11,7 @@ use super::cluster::{RELEASE, Values};
 use crate::command::answer;
 
 /// Where the definitions come from.
-const OPERATOR: &str = "github.com/prometheus-operator/prometheus-operator@v0.95.2";
+const OPERATOR: &str = "github.com/prometheus-operator/prometheus-operator@v0.92.1";
 const KINDS: [&str; 2] = ["servicemonitors", "prometheusrules"];
 
 impl Run {
