@@ -23,7 +23,8 @@ async fn the_cache_folder_of_another_broker_is_shared_with_it() {
     assert!(page.contains("icecore_cache_wrong_chunks_total 0"), "{page}");
     let second = cached(&dir.path().join("second"), &cache_dir, "16777216").await;
     second.ready().await;
-    line_with("this process is a guest of the read cache").await;
+    let folder = cache_dir.to_str().expect("text");
+    line_with(&[folder, "this process is a guest of the read cache"]).await;
     let shows = async |broker: &Running, line: &str| {
         broker.until(line, async || broker.get("/metrics").await.1.contains(line)).await;
     };

@@ -48,6 +48,7 @@ mod writeback;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(crate) use claim::{Era, open_era, read_era};
@@ -100,8 +101,10 @@ pub(crate) enum Lookup {
 pub(crate) struct Cache {
     shared: Arc<Shared>,
     lanes: Lanes,
-    /// What processes still read that nobody here hears of any more.
+    /// What processes may still read that nobody here hears of any more. It is locked over calls of
+    /// the system, by the thread that speaks with processes alone.
     left: Mutex<Vec<Held>>,
+    left_count: AtomicU32,
 }
 
 impl Cache {
@@ -129,21 +132,25 @@ impl Cache {
         }
     }
 
-    /// Keeps what a process held that is not heard of any more, for as long as it reads from there.
+    /// Keeps what a process held that is not heard of any more, until [`Cache::sweep`] finds that it
+    /// does not read from there.
     pub(crate) fn leave(&self, held: impl IntoIterator<Item = Held>) {
-        self.left.lock().extend(held);
-        self.sweep();
+        let mut left = self.left.lock();
+        left.extend(held);
+        self.left_count.store(left.len() as u32, Ordering::Relaxed);
     }
 
     /// Lets go of what nobody reads any more of that. A call of the system for each chunk.
     pub(crate) fn sweep(&self) {
         let is_read = |held: &Held| self.shared.slabs.is_locked(held.slot()).unwrap_or(true);
-        self.left.lock().retain(is_read);
+        let mut left = self.left.lock();
+        left.retain(is_read);
+        self.left_count.store(left.len() as u32, Ordering::Relaxed);
     }
 
     /// How many slots are kept that way.
     pub(crate) fn left(&self) -> u32 {
-        self.left.lock().len() as u32
+        self.left_count.load(Ordering::Relaxed)
     }
 
     /// Which owner of its folder this is; nothing where the files have no name.

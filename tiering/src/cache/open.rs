@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -158,9 +159,10 @@ fn start(
         clock: settings.clock,
         claim,
     });
-    let left = left.into_iter().map(|slot| Held::left(&shared, slot)).collect();
+    let left: Vec<_> = left.into_iter().map(|slot| Held::left(&shared, slot)).collect();
     let lanes = Lanes::start(&shared)?;
-    Ok(Arc::new(Cache { shared, lanes, left: Mutex::new(left) }))
+    let left_count = AtomicU32::new(left.len() as u32);
+    Ok(Arc::new(Cache { shared, lanes, left: Mutex::new(left), left_count }))
 }
 
 /// What the index names, each chunk to be checked before its first use.

@@ -65,6 +65,8 @@ impl Shelf {
                 Turn::Fetch(claim) if n == 0 => {
                     return Shelved::Missing(Some(Place { claim, segment, chunks_max }));
                 }
+                // It may be whole where nobody could look for the rest: it is left as it is.
+                Turn::Fetch(claim) if claim.is_alone() => return Shelved::Missing(None),
                 Turn::Fetch(_) => break,
             };
             let Some(pin) = first(found).await else { break };

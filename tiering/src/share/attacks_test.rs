@@ -99,16 +99,17 @@ async fn a_guest_holds_and_asks_for_no_more_than_it_may() {
     assert_eq!(owner.fetched(0..64).await.len(), 64);
     let (mut greedy, terms) = Stranger::welcomed(folder.path()).await;
     assert_eq!((terms.slots, terms.holds_max), (64, 8));
-    for (ask, given) in [(0, 5), (1, 3), (2, 0)] {
-        greedy.says(&GuestSays::Ask { ask, key: key(ask * 10), count: 5 }).await;
+    // What is left it is given in small pieces, if it does not ask for single chunks.
+    for (ask, count, given) in [(0, 5, 5), (1, 5, 1), (2, 1, 1), (3, 5, 1), (4, 1, 0)] {
+        greedy.says(&GuestSays::Ask { ask, key: key(ask * 10), count }).await;
         match greedy.hears().await.unwrap() {
             OwnerSays::Here { places, .. } => assert_eq!(places.len(), given),
-            says => assert_eq!(says, OwnerSays::Alone { ask: 2 }),
+            says => assert_eq!((says, given), (OwnerSays::Alone { ask: 4 }, 0)),
         }
     }
     // All guests together leave half of the slots to the owner.
     let mut more = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..8 {
         let (mut next, _) = Stranger::welcomed(folder.path()).await;
         next.says(&GuestSays::Ask { ask: 1, key: key(0), count: 8 }).await;
         more.push((next.hears().await.unwrap(), next));
@@ -125,6 +126,21 @@ async fn a_guest_holds_and_asks_for_no_more_than_it_may() {
     let _ = SinkExt::<Bytes>::flush(&mut asking.0).await;
     asking.is_shown_the_door().await;
     owner.fetched(200..210).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_hang_one_after_another_keep_nobody_waiting_for_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = Process::patient(folder.path(), 64, Duration::from_millis(2)).await;
+    let (mut first, _) = Stranger::welcomed(folder.path()).await;
+    first.says(&GuestSays::Ask { ask: 1, key: key(0), count: 1 }).await;
+    assert_eq!(first.hears().await, Some(OwnerSays::Yours { ask: 1, count: 1 }));
+    let began = Instant::now();
+    // Whoever takes the chunk up next brings nothing either.
+    let claims = futures::future::join_all((0..40).map(|_| owner.claim(0, 1))).await;
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    drop(claims);
+    owner.read(0).await;
 }
 
 /// An owner that welcomes everybody.

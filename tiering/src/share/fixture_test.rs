@@ -11,7 +11,7 @@ use futures::{SinkExt as _, StreamExt as _};
 
 use super::frame::{GuestSays, OwnerSays, Terms, VERSION, Wire, framed};
 use super::{Claim, Role, SharedCache, Turn, socket};
-use crate::cache::{CHUNK_BYTES, CacheSettings, ChunkKey, IsRight, Pin};
+use crate::cache::{CHUNK_BYTES, Cache, CacheSettings, ChunkKey, IsRight, Pin};
 use crate::checksum::crc64;
 use crate::clock::SystemClock;
 use crate::counters::{CounterValues, Counters};
@@ -111,6 +111,14 @@ impl Process {
         }
     }
 
+    /// The cache of this owner.
+    pub(super) fn own(&self) -> Arc<Cache> {
+        match &**self.cache.state.role.load() {
+            Role::Owner(owner) => Arc::clone(&owner.cache),
+            Role::Guest(_) => panic!("it owns no cache"),
+        }
+    }
+
     pub(super) async fn claim(&self, chunk: u32, count: u32) -> Claim {
         match self.cache.turn(key(chunk), count).await {
             Turn::Fetch(claim) => claim,
@@ -144,8 +152,16 @@ pub(super) async fn two(folder: &Path, slots: u64) -> (Process, Process) {
 pub(super) struct Stranger(pub(super) Wire);
 
 impl Stranger {
+    /// An owner may have come to its folder, and not to its socket yet.
     pub(super) async fn connected(folder: &Path) -> Self {
-        Self(framed(socket::connect(folder).await.unwrap()))
+        let deadline = Instant::now() + SOON;
+        loop {
+            match socket::connect(folder).await {
+                Ok(stream) => return Self(framed(stream)),
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(super) async fn welcomed(folder: &Path) -> (Self, Terms) {

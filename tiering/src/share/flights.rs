@@ -61,29 +61,23 @@ impl Flights {
     /// empty list.
     pub(super) fn ask(self: &Arc<Self>, cache: &Cache, first: ChunkKey, most: Most) -> Asked {
         let mut board = self.board.lock();
-        let held: Vec<_> = (0..most.here).map_while(|n| cache.hold(&behind(first, n))).collect();
-        if !held.is_empty() || cache.has(&first) {
-            return Asked::Here(held);
-        }
-        if let Some(flight) = board.under_way.get_mut(&first) {
-            let (waiter, landing) = oneshot::channel();
-            // Those who have left do not add up.
-            flight.waiters.retain(|waiter| !waiter.is_closed());
-            flight.waiters.push(waiter);
-            return Asked::Wait(landing);
-        }
-        board.given += 1;
-        let (given, mut flights) = (board.given, Vec::new());
-        for key in (0..most.yours).map(|n| behind(first, n)) {
-            if board.under_way.contains_key(&key) || cache.has(&key) {
-                break;
+        loop {
+            if cache.has(&first) {
+                let held: Vec<_> =
+                    (0..most.here).map_while(|n| cache.hold(&behind(first, n))).collect();
+                if most.here == 0 || !held.is_empty() {
+                    return Asked::Here(held);
+                }
             }
-            board.under_way.insert(key, UnderWay { given, waiters: Vec::new() });
-            flights.push(Flight { flights: Arc::clone(self), given, key });
+            if let Some(flight) = board.under_way.get_mut(&first) {
+                return Asked::Wait(flight.wait());
+            }
+            let flights = board.give(self, cache, first, most.yours);
+            // Chunks come and go beside this: one that has come in the meantime is not fetched.
+            if most.yours == 0 || !flights.is_empty() {
+                return Asked::Yours(flights);
+            }
         }
-        // The first one ends last: who waits for it then finds the others free as well.
-        flights.reverse();
-        Asked::Yours(flights)
     }
 
     /// Nobody waits any longer for a chunk and for those behind it that were given out with it: they
@@ -107,6 +101,40 @@ impl Flights {
     #[cfg(test)]
     pub(super) fn waiters(&self, key: &ChunkKey) -> usize {
         self.board.lock().under_way.get(key).map_or(0, |flight| flight.waiters.len())
+    }
+}
+
+impl Board {
+    /// Gives out `first` and those behind it that nobody has and nobody brings, `most` of them.
+    fn give(
+        &mut self,
+        flights: &Arc<Flights>,
+        cache: &Cache,
+        first: ChunkKey,
+        most: u32,
+    ) -> Vec<Flight> {
+        self.given += 1;
+        let (given, mut out) = (self.given, Vec::new());
+        for key in (0..most).map(|n| behind(first, n)) {
+            if self.under_way.contains_key(&key) || cache.has(&key) {
+                break;
+            }
+            self.under_way.insert(key, UnderWay { given, waiters: Vec::new() });
+            out.push(Flight { flights: Arc::clone(flights), given, key });
+        }
+        // The first one ends last: who waits for it then finds the others free as well.
+        out.reverse();
+        out
+    }
+}
+
+impl UnderWay {
+    fn wait(&mut self) -> Landing {
+        let (waiter, landing) = oneshot::channel();
+        // Those who have left do not add up.
+        self.waiters.retain(|waiter| !waiter.is_closed());
+        self.waiters.push(waiter);
+        landing
     }
 }
 

@@ -4,7 +4,8 @@
 //! What it does there is done in memory; the disk is left to the cache's threads.
 //!
 //! Invariants: guests, their holds, and their bytes in memory are bounded, each and all together; all
-//! guests together never hold more than half of the slots; a guest is one of this user's processes.
+//! guests together never hold more than half of the slots; a guest is one of this user's processes; no
+//! slot is let go of that a guest may still come to read.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +30,10 @@ use crate::counters::Counters;
 
 /// Guests at a time. Each has at most a frame of a quarter of a MiB in memory.
 const GUESTS_MAX: usize = 64;
-/// Chunks of all guests that are being written at a time: 8 MiB.
-const FILLS_MAX: usize = 32;
+/// Chunks of all guests that wait for the disk at a time, 32 MiB, and the part of the slots that they
+/// may take.
+const FILLS_MAX: u32 = 128;
+const FILLS_PART: u32 = 4;
 /// A guest holds at most this part of the slots, and a few in any case.
 const HOLDS_PART: u32 = 8;
 const HOLDS_MIN: u32 = 4;
@@ -47,12 +50,13 @@ pub(super) struct Host {
     /// No guest is welcome any more.
     closing: Arc<AtomicBool>,
     guests: Arc<AtomicI64>,
-    holds: AtomicI64,
-    fills: Semaphore,
+    lent: Arc<AtomicI64>,
+    fills: Arc<Semaphore>,
 }
 
 impl Host {
     pub(super) fn new(cache: Arc<Cache>, flights: Arc<Flights>, state: &State) -> Arc<Self> {
+        let fills = (cache.slots() / FILLS_PART).clamp(1, FILLS_MAX);
         Arc::new(Self {
             cache,
             flights,
@@ -60,8 +64,8 @@ impl Host {
             patience: state.patience,
             closing: Arc::clone(&state.closing),
             guests: Arc::clone(&state.guests),
-            holds: AtomicI64::new(0),
-            fills: Semaphore::new(FILLS_MAX),
+            lent: Arc::clone(&state.lent),
+            fills: Arc::new(Semaphore::new(fills as usize)),
         })
     }
 
@@ -118,7 +122,7 @@ impl Host {
             _ => return Err(SessionEnd::NoHello),
         }
         // An owner that is about to end is none to begin with.
-        if self.closing.load(Ordering::Acquire) {
+        if self.is_closing() {
             return Ok(());
         }
         wire.send(OwnerSays::Welcome { version: VERSION, terms: self.terms() }.encode()).await?;
@@ -146,17 +150,26 @@ impl Host {
 
     /// How many more all guests together may hold.
     pub(super) fn holds_left(&self) -> u32 {
-        let held = self.holds.load(Ordering::Relaxed) + i64::from(self.cache.left());
+        let held = self.lent.load(Ordering::Relaxed) + i64::from(self.cache.left());
         self.all_holds_max().saturating_sub(u32::try_from(held).unwrap_or(0))
     }
 
     pub(super) fn holds_changed(&self, by: i64) {
-        self.holds.fetch_add(by, Ordering::Relaxed);
+        self.lent.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Whether this owner is about to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Room for a chunk that waits for the disk. It does not wait.
+    pub(super) fn room_for_a_fill(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.fills).try_acquire_owned().ok()
     }
 
     /// Writes a chunk that a guest brought. `None` when there is no slot for it, or the disk fails.
     pub(super) async fn take_in(&self, key: ChunkKey, bytes: Bytes) -> Option<Held> {
-        let _turn = self.fills.acquire().await.ok()?;
         let slot = self.cache.reserve().await.ok()?;
         let filled = slot.fill_unchecked(key, bytes).await;
         filled.inspect_err(|error| tracing::warn!(%error, "the cache cannot be written")).ok()

@@ -57,6 +57,7 @@ impl SharedCache {
             patience: Patience::of(settings.patience),
             closing: Arc::new(AtomicBool::new(false)),
             guests: Arc::new(AtomicI64::new(0)),
+            lent: Arc::new(AtomicI64::new(0)),
         };
         let (state, stop) = (Arc::new(state), CancellationToken::new());
         let life =

@@ -1,10 +1,9 @@
 //! A guest's way to the owner of the cache: what it asks, and what it is answered.
 //!
-//! Invariants: nobody waits for a silent owner longer than [`Patience`] says, and while it is silent nobody else waits at all; what an answer gives is given back when nobody takes
-//! it; what is on the way to the owner is bounded by the asks and fills that are open and by what is
-//! held.
+//! Invariants: nobody waits for a silent owner longer than [`Patience`] says, and while it is silent
+//! nobody else waits at all (`asks`); what an answer gives is given back when nobody takes it; what is
+//! on the way to the owner is bounded by the asks and fills that are open and by what is held.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +16,8 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::frame::{GuestSays, OwnerSays, Placed, VERSION, Wire, framed};
+use super::asks::{Asks, Open, Wanted};
+use super::frame::{COUNT_MAX, GuestSays, OwnerSays, Placed, VERSION, Wire, framed};
 use super::loan::{Lender, Loan};
 use super::socket;
 use crate::cache::{CHUNK_BYTES, ChunkKey};
@@ -41,7 +41,7 @@ pub(super) struct Patience {
     fill: Duration,
     /// For a chunk that somebody else brings, 5 s: a request of 32 MiB takes as long from a store
     /// that gives 6 MB/s. To fetch it twice is cheaper than a reader that waits on. The owner keeps
-    /// to it, and gives the chunk to who waits; a guest waits twice as long for that.
+    /// to it, and gives the chunk to who waits.
     pub(super) flight: Duration,
 }
 
@@ -49,7 +49,15 @@ impl Patience {
     pub(super) fn of(answer: Duration) -> Self {
         Self { answer, fill: answer * 5, flight: answer * 100 }
     }
+
+    /// For all who are to bring a chunk one after another: then it is fetched by who waits.
+    pub(super) fn flights(&self) -> Duration {
+        self.flight * 2
+    }
 }
+
+/// An ask or fill by its number, and where it is answered.
+type Asked = (u32, mpsc::UnboundedReceiver<Answer>);
 
 /// What the owner says to an ask or a fill.
 enum Answer {
@@ -69,29 +77,14 @@ pub(super) enum Heard {
     Nothing,
 }
 
-/// An ask or fill that is open. It stays open, and keeps its place, when who asked has left.
-struct Open {
-    answers: mpsc::UnboundedSender<Answer>,
-    wanted: Wanted,
-    _place: OwnedSemaphorePermit,
-}
-
-#[derive(Clone, Copy)]
-enum Wanted {
-    Chunks(ChunkKey, u32),
-    Fill,
-}
-
 /// The connection to one owner.
 pub(super) struct Link {
     lender: Arc<Lender>,
-    open: Mutex<HashMap<u32, Open>>,
+    open: Mutex<Asks<Answer>>,
     next: AtomicU32,
     asks: Arc<Semaphore>,
     fills: Arc<Semaphore>,
     patience: Patience,
-    /// Nothing was heard since an ask was not answered in time.
-    silent: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -132,7 +125,6 @@ impl Connected {
             asks: Arc::new(Semaphore::new(ASKS_MAX)),
             fills: Arc::new(Semaphore::new(FILLS_MAX)),
             patience,
-            silent: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
         Ok(Self { link: Arc::new(link), wire, out })
@@ -174,16 +166,17 @@ impl Link {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Asks for a chunk and those behind it.
+    /// Asks for a chunk and those behind it, as many as one question may be about.
     pub(super) async fn ask(self: &Arc<Self>, key: ChunkKey, count: u32) -> Heard {
-        let ask = |ask| GuestSays::Ask { ask, key, count };
+        let count = count.min(COUNT_MAX);
+        let says = |ask| GuestSays::Ask { ask, key, count };
         let place = self.place(&self.asks, self.patience.answer).await;
-        let asked = place.and_then(|place| self.put(place, Wanted::Chunks(key, count), ask));
-        let Some(mut answers) = asked else { return Heard::Nothing };
-        match self.in_time(self.patience.answer, answers.recv()).await.flatten() {
+        let asked = place.and_then(|place| self.put(place, Wanted::Chunks(key, count), says));
+        let Some(mut asked) = asked else { return Heard::Nothing };
+        match self.in_time(self.patience.answer, &mut asked).await {
             Some(Answer::Here(loans)) => Heard::Here(loans, false),
             Some(Answer::Yours(brought)) => Heard::Yours(brought),
-            Some(Answer::Wait) => match timeout(self.patience.flight * 2, answers.recv()).await {
+            Some(Answer::Wait) => match timeout(self.patience.flights(), asked.1.recv()).await {
                 Ok(Some(Answer::Here(loans))) => Heard::Here(loans, true),
                 Ok(Some(Answer::Yours(brought))) => Heard::Yours(brought),
                 _ => Heard::Nothing,
@@ -200,8 +193,8 @@ impl Link {
             self.lender.tell(&GuestSays::GiveUp { key, count: 1 });
             return None;
         };
-        let mut answers = self.put(place, Wanted::Fill, fill)?;
-        match self.in_time(self.patience.fill, answers.recv()).await.flatten()? {
+        let mut asked = self.put(place, Wanted::Fill, fill)?;
+        match self.in_time(self.patience.fill, &mut asked).await? {
             Answer::Here(loans) => loans.into_iter().next(),
             Answer::Yours(_) | Answer::Wait | Answer::No => None,
         }
@@ -212,21 +205,22 @@ impl Link {
         self.lender.tell(&GuestSays::Wrong { key });
     }
 
-    /// `None` at once while the owner is silent, and when it does not answer in time.
-    async fn in_time<T>(&self, wait: Duration, what: impl Future<Output = T>) -> Option<T> {
-        if self.silent.load(Ordering::Relaxed) {
+    /// `None` when the owner does not answer in time, and at once while it is silent.
+    async fn in_time(&self, wait: Duration, asked: &mut Asked) -> Option<Answer> {
+        if self.open.lock().are_silent() {
             return None;
         }
-        let answered = timeout(wait, what).await.ok();
-        if answered.is_none() {
-            self.silent.store(true, Ordering::Relaxed);
+        let (ask, answers) = asked;
+        if let Ok(answer) = timeout(wait, answers.recv()).await {
+            return answer;
         }
-        answered
+        self.open.lock().is_late(*ask);
+        None
     }
 
     /// A place among what may be open; none while the owner is silent.
     async fn place(&self, room: &Arc<Semaphore>, wait: Duration) -> Option<OwnedSemaphorePermit> {
-        if self.silent.load(Ordering::Relaxed) || self.is_closed() {
+        if self.open.lock().are_silent() || self.is_closed() {
             return None;
         }
         timeout(wait, Arc::clone(room).acquire_owned()).await.ok()?.ok()
@@ -237,17 +231,16 @@ impl Link {
         place: OwnedSemaphorePermit,
         wanted: Wanted,
         says: impl FnOnce(u32) -> GuestSays,
-    ) -> Option<mpsc::UnboundedReceiver<Answer>> {
-        let (answers, heard) = mpsc::unbounded_channel();
+    ) -> Option<Asked> {
         let ask = self.next.fetch_add(1, Ordering::Relaxed);
-        self.open.lock().insert(ask, Open { answers, wanted, _place: place });
+        let answers = self.open.lock().put(ask, wanted, Some(place));
         // Looked at after it was entered, so that it is either cleared or seen.
         if self.is_closed() {
-            self.open.lock().remove(&ask);
+            self.open.lock().clear();
             return None;
         }
         self.lender.tell(&says(ask));
-        Some(heard)
+        Some((ask, answers))
     }
 
     fn close(&self) {
@@ -257,14 +250,12 @@ impl Link {
 
     /// What the owner says. What it gives is given back by being dropped.
     fn hear(self: &Arc<Self>, frame: Bytes) -> Result<(), Senseless> {
-        let says = OwnerSays::decode(frame)?;
-        self.silent.store(false, Ordering::Relaxed);
-        let (ask, answer) = match says {
+        let (ask, answer) = match OwnerSays::decode(frame)? {
             OwnerSays::Welcome { .. } => return Err(Senseless::SecondWelcome),
             OwnerSays::Wait { ask } => {
-                if let Some(open) = self.open.lock().get(&ask) {
-                    let _ = open.answers.send(Answer::Wait);
-                }
+                let mut open = self.open.lock();
+                let waits = open.waits(ask).ok_or(Senseless::NotAsked(ask))?;
+                let _ = waits.answers.send(Answer::Wait);
                 return Ok(());
             }
             OwnerSays::Here { ask, places } => (ask, Some(places)),
@@ -272,7 +263,7 @@ impl Link {
             OwnerSays::Yours { ask, count } => return self.hear_yours(ask, count),
             OwnerSays::Alone { ask } | OwnerSays::Refused { ask } => (ask, None),
         };
-        let open = self.open.lock().remove(&ask).ok_or(Senseless::NotAsked(ask))?;
+        let open = self.open.lock().answered(ask).ok_or(Senseless::NotAsked(ask))?;
         let answer = match answer {
             Some(places) => self.hear_here(&open, places)?,
             None => Answer::No,
@@ -281,7 +272,7 @@ impl Link {
         Ok(())
     }
 
-    fn hear_here(&self, open: &Open, places: Vec<Placed>) -> Result<Answer, Senseless> {
+    fn hear_here(&self, open: &Open<Answer>, places: Vec<Placed>) -> Result<Answer, Senseless> {
         let most = match open.wanted {
             Wanted::Chunks(_, count) => count as usize,
             Wanted::Fill => 1,
@@ -299,7 +290,7 @@ impl Link {
     }
 
     fn hear_yours(self: &Arc<Self>, ask: u32, count: u32) -> Result<(), Senseless> {
-        let open = self.open.lock().remove(&ask).ok_or(Senseless::NotAsked(ask))?;
+        let open = self.open.lock().answered(ask).ok_or(Senseless::NotAsked(ask))?;
         match open.wanted {
             Wanted::Chunks(next, most) if count <= most => {
                 let brought = Brought { link: Arc::clone(self), next, left: count };
@@ -318,7 +309,7 @@ enum Senseless {
     Frame(#[from] super::frame::FrameError),
     #[error("it says welcome again")]
     SecondWelcome,
-    #[error("it answers {0}, which is not open")]
+    #[error("it answers {0}, which is not open, or answered")]
     NotAsked(u32),
     #[error("it gives more than it was asked for")]
     TooMany,

@@ -9,8 +9,8 @@
 //!                (waits while the owner or any guest is bringing them)
 //! ```
 //! The parts: `flights` (what is on its way, machine-wide), `host` and `session` (guests, as the owner
-//! serves them, on a thread of its own), `link` and `loan` (the owner, as a guest has it), `turn` (one
-//! answer for both roles), `life` (who is owner, and who comes next), `socket`.
+//! serves them, on a thread of its own), `link`, `asks` and `loan` (the owner, as a guest has it),
+//! `turn` (one answer for both roles), `life` (who is owner, and who comes next), `socket`.
 //!
 //! Invariants:
 //! - Whoever serves a chunk has compared it, in this process, with the checksums of its object, but
@@ -20,6 +20,7 @@
 //! - A slot is written over only when no process reads from it (`loan`).
 //! - Nobody waits for another process without a bound.
 
+mod asks;
 #[cfg(test)]
 mod attacks_test;
 #[cfg(test)]
@@ -66,6 +67,8 @@ struct State {
     closing: Arc<AtomicBool>,
     /// Of this owner.
     guests: Arc<AtomicI64>,
+    /// Chunks that they hold.
+    lent: Arc<AtomicI64>,
 }
 
 /// What this process is to the cache's folder.
@@ -138,10 +141,14 @@ impl SharedCache {
         }
     }
 
-    /// How many chunks this process can have at a time.
+    /// How many chunks this process can have at a time: those that guests hold are not among them.
     pub(crate) fn slots(&self) -> u32 {
         match &**self.state.role.load() {
-            Role::Owner(owner) => owner.cache.slots(),
+            Role::Owner(owner) => {
+                let lent = self.state.lent.load(Ordering::Relaxed).max(0);
+                let lent = lent + i64::from(owner.cache.left());
+                owner.cache.slots().saturating_sub(u32::try_from(lent).unwrap_or(u32::MAX))
+            }
             Role::Guest(guest) => {
                 guest.link().map_or_else(|| guest.spare.slots(), |link| lent_max(link))
             }

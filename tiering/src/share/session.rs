@@ -24,6 +24,8 @@ use crate::checksum::crc64;
 
 /// Chunks that one answer gives at most.
 const HERE_MAX: u32 = 32;
+/// The part of what a guest may hold that runs of chunks leave to single ones.
+const KEPT_PART: u32 = 4;
 /// Chunks that one guest may be bringing: what its downloads ask for at a time.
 const BROUGHT_MAX: u32 = 8192;
 /// Answers that a guest has not read yet. One that keeps to its bounds never has so many.
@@ -183,7 +185,8 @@ impl Session {
         told: bool,
     ) -> Result<(), SessionEnd> {
         let yours = BROUGHT_MAX.saturating_sub(self.brought.len() as u32).min(COUNT_MAX);
-        let most = Most { here: count.min(HERE_MAX).min(self.room()), yours: count.min(yours) };
+        let here = count.min(HERE_MAX).min(self.room_for(count));
+        let most = Most { here, yours: count.min(yours) };
         let says = match self.host.flights.ask(&self.host.cache, key, most) {
             Asked::Wait(landing) => {
                 let landed = timeout(self.host.patience.flight, landing);
@@ -223,7 +226,7 @@ impl Session {
                 Asked::Here(_) | Asked::Wait(_) => None,
             }
         });
-        let Some(flight) = flight else {
+        let (Some(flight), Some(room)) = (flight, self.host.room_for_a_fill()) else {
             return self.say(&OwnerSays::Refused { ask });
         };
         self.fills += 1;
@@ -231,10 +234,21 @@ impl Session {
         self.pending.push(Box::pin(async move {
             let held = host.take_in(key, bytes).await;
             // Not before the chunk can be found.
-            drop(flight);
+            drop((flight, room));
             Done::Filled { ask, held }
         }));
         Ok(())
+    }
+
+    /// How many of so many chunks this guest is given at once. A run leaves room for single ones, an
+    /// index say, and for what is being taken in, as long as it gets one.
+    fn room_for(&self, count: u32) -> u32 {
+        let room = self.room();
+        if count == 1 {
+            return room;
+        }
+        let kept = self.host.holds_max() / KEPT_PART + self.fills as u32;
+        room.saturating_sub(kept).max(room.min(1))
     }
 
     /// How many more chunks this guest may hold.
@@ -266,10 +280,14 @@ impl Session {
     }
 }
 
-/// What the guest still reads stays for as long as it does.
+/// What the guest still reads stays for as long as it does. When it is the owner that ends, it stays to
+/// the owner's end: what the guest was told last it may take up yet.
 impl Drop for Session {
     fn drop(&mut self) {
         self.host.holds_changed(-i64::from(self.holds));
         self.host.cache.leave(self.held.drain().flat_map(|(_, held)| held));
+        if !self.host.is_closing() {
+            self.host.cache.sweep();
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::fixture_test::{
     Process, SOON, Stranger, bytes_of, content, fill, keep, key, two, until,
 };
 use super::frame::{GuestSays, OwnerSays};
-use crate::cache::Lookup;
+use crate::cache::{CHUNK_BYTES, Lookup};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_is_lent_what_the_owner_has_and_the_owner_has_what_a_guest_brings() {
@@ -48,6 +48,22 @@ async fn runs_of_chunks_are_given_and_taken_whole() {
     assert_eq!((late.count(), early.count()), (5, 5), "up to what another one brings");
     drop(claim);
     assert_eq!(owner.claim(4, 20).await.count(), 11, "what was given up, up to the guest's");
+    assert_eq!(guest.claim(1000, 1000).await.count(), 256, "as many as a question may be about");
+    assert_eq!(owner.counted().guest_refusals, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_guests_hold_is_not_counted_on_by_the_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let (owner, guest) = two(folder.path(), 64).await;
+    assert_eq!(owner.fetched(0..2).await, [0, 1]);
+    let lent = [guest.read(0).await.0, guest.read(1).await.0];
+    assert_eq!(owner.cache.slots(), 62);
+    drop(guest);
+    until("a guest less", || owner.cache.guests() == 0).await;
+    assert_eq!(owner.cache.slots(), 62, "they are read from all the same");
+    drop(lent);
+    until("all of them are free", || owner.cache.slots() == 64).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,6 +185,28 @@ async fn a_slot_that_a_guest_reads_is_written_over_by_nobody_whatever_becomes_of
         }
         assert!(Instant::now() < deadline, "the slot is used again in time");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_was_told_last_stays_in_its_place_to_the_end_of_an_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = Process::new(folder.path(), 16).await;
+    assert_eq!(owner.fetched(0..16).await.len(), 16);
+    let (mut stranger, _) = Stranger::welcomed(folder.path()).await;
+    stranger.says(&GuestSays::Ask { ask: 1, key: key(0), count: 1 }).await;
+    let Some(OwnerSays::Here { places, .. }) = stranger.hears().await else { panic!("not there") };
+    // It has not come to lock the slot when the owner ends, in which a chunk or two still land.
+    let cache = owner.own();
+    drop(owner);
+    assert_eq!(stranger.hears().await, None);
+    for chunk in 100..140 {
+        let slot = cache.reserve().await.unwrap();
+        slot.fill(key(chunk), content(chunk)).await.unwrap();
+    }
+    let mut bytes = vec![0; 1000];
+    let slab = std::fs::File::open(folder.path().join("slab-0000")).unwrap();
+    slab.read_exact_at(&mut bytes, u64::from(places[0].slot) * CHUNK_BYTES).unwrap();
+    assert!(bytes == content(0)[..1000]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::flights::{Asked, Flight, Most};
 use super::link::{Brought, Heard, Link};
@@ -104,7 +104,7 @@ impl SharedCache {
 
     async fn turn_of_owner(&self, owner: &Owner, first: ChunkKey, count: u32) -> Turn {
         let most = Most { here: count.min(HERE_MAX), yours: count };
-        let mut waited = false;
+        let (mut waited, until) = (false, Instant::now() + self.state.patience.flights());
         loop {
             match owner.flights.ask(&owner.cache, first, most) {
                 Asked::Here(held) => {
@@ -116,9 +116,16 @@ impl SharedCache {
                 }
                 Asked::Wait(landing) => {
                     waited = true;
-                    if timeout(self.state.patience.flight, landing).await.is_err() {
-                        self.state.counters.guest_fallbacks.bump();
-                        owner.flights.overdue(&first);
+                    let flight = self.state.patience.flight;
+                    let wait = flight.min(until.saturating_duration_since(Instant::now()));
+                    match timeout(wait, landing).await {
+                        Ok(_) => {}
+                        // Others took it up one after another, and it has not come.
+                        Err(_) if wait < flight => return Turn::Fetch(self.alone(count)),
+                        Err(_) => {
+                            self.state.counters.guest_fallbacks.bump();
+                            owner.flights.overdue(&first);
+                        }
                     }
                 }
             }
@@ -221,6 +228,11 @@ impl Claim {
         self.count
     }
 
+    /// Whether nobody could say what the machine has of them.
+    pub(crate) fn is_alone(&self) -> bool {
+        matches!(self.by, By::Nobody)
+    }
+
     /// Keeps a chunk whose bytes are right, where all processes of the machine find it if that is
     /// possible.
     ///
@@ -234,11 +246,11 @@ impl Claim {
         if let By::Guest(brought) = &mut self.by {
             brought.passes(&key);
             let link = Arc::clone(brought.link());
-            self.state.counters.chunk_misses.bump();
             if let Some(loan) = link.fill(key, bytes.clone()).await
                 && loan.len() == bytes.len() as u64
                 && let Some(pin) = loan.into_pin()
             {
+                self.state.counters.chunk_misses.bump();
                 remember(&self.state, &link, key, &pin);
                 return Ok(pin);
             }

@@ -1,6 +1,7 @@
 //! Several processes with one cache folder, each with a store, a manifest and a counter of requests of
 //! its own, and what is left when one of them is killed.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -21,6 +22,26 @@ use crate::shaped::{Shape, ShapedStore};
 const SHARED: &str = "ICECORE_SHARED_CACHE";
 /// What is the process's own in there.
 const OWN: &str = "ICECORE_SHARED_CACHE_OWN";
+/// Mounts, network, processes and host name of its own, as a container has them, and the shared cache
+/// below a path of its own.
+const CONTAINER: &[&str] = &[
+    "unshare",
+    "--mount",
+    "--net",
+    "--uts",
+    "--ipc",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "sh",
+    "-ec",
+    r#"own="$ICECORE_SHARED_CACHE/$ICECORE_SHARED_CACHE_OWN/cache"
+       mkdir -p "$ICECORE_SHARED_CACHE/cache" "$own"
+       mount --bind "$ICECORE_SHARED_CACHE/cache" "$own"
+       exec "$@""#,
+    "sh",
+];
 
 const MIB: u64 = 1 << 20;
 const CHUNK: u64 = 256 << 10;
@@ -61,7 +82,11 @@ impl Shared {
     }
 
     fn start(&self, name: &str) -> Process {
-        Process::start(self.folder.path(), name)
+        Process::start(self.folder.path(), name, &[])
+    }
+
+    fn start_in_a_container(&self, name: &str) -> Process {
+        Process::start(self.folder.path(), name, CONTAINER)
     }
 }
 
@@ -90,15 +115,18 @@ struct Process {
 }
 
 impl Process {
-    fn start(shared: &Path, own: &str) -> Self {
-        let child = Command::new(std::env::current_exe().unwrap())
+    fn start(shared: &Path, own: &str, within: &[&str]) -> Self {
+        let this = std::env::current_exe().unwrap();
+        let mut words = within.iter().map(OsStr::new).chain([this.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap());
+        command
+            .args(words)
             .args(["--exact", "processes::it_reads_when_it_is_told_to", "--nocapture"])
             .env(SHARED, shared)
             .env(OWN, own)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
-        let mut child = child.unwrap();
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let says = BufReader::new(child.stdout.take().unwrap()).lines();
         let to = child.stdin.take().unwrap();
         let mut process = Self { child, says, to };
@@ -257,6 +285,33 @@ async fn processes_that_are_killed_while_all_fetch_cost_the_others_nothing_but_t
     assert_eq!(last.status().log_gets, before.log_gets, "all of it is there now");
 }
 
+/// As two pods of one node that mount one folder of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_in_containers_of_their_own_share_the_cache_of_a_folder_that_all_of_them_mount() {
+    let tried =
+        Command::new(CONTAINER[0]).args(["--mount", "--net", "--pid", "--fork", "true"]).output();
+    if !tried.is_ok_and(|done| done.status.success()) {
+        eprintln!("not tried: this user cannot make namespaces");
+        return;
+    }
+    let shared = Shared::new().await;
+    let (mut owner, mut guest) =
+        (shared.start_in_a_container("a"), shared.start_in_a_container("b"));
+    owner.read();
+    guest.read();
+    let told = [owner.status(), guest.status()];
+    assert_eq!(told.each_ref().map(|told| told.is_guest), [false, true]);
+    assert_fetched_once(&told);
+    assert_eq!(told[1].log_gets, 0, "{told:?}");
+    owner.kill();
+    guest.becomes_owner();
+    guest.read();
+    assert_eq!(guest.status().log_gets, 0);
+    let mut outside = shared.start("c");
+    outside.read();
+    assert_eq!((outside.status().is_guest, outside.status().log_gets), (true, 0));
+}
+
 #[test]
 fn it_reads_when_it_is_told_to() {
     let (Some(shared), Some(own)) = (std::env::var_os(SHARED), std::env::var_os(OWN)) else {
@@ -279,7 +334,8 @@ async fn serve(shared: &Path, own: &Path) {
     }
     let mut fixture = Fixture::over(Arc::new(ShapedStore::over(Arc::new(objects), SHAPE)));
     fixture.config.manifest_path = own.join("manifest.db");
-    fixture.config.cache_dir = shared.join("cache");
+    let mounted = own.join("cache");
+    fixture.config.cache_dir = if mounted.exists() { mounted } else { shared.join("cache") };
     fixture.config.cache_bytes = CACHE_BYTES;
     // What the machine is busy with is no matter of these tests.
     fixture.config.cache_patience = SOON;
