@@ -10,8 +10,9 @@
 //! `worker` are the threads that touch the disk, `writeback` keeps them from flooding it.
 //!
 //! Invariants:
-//! - A slot is overwritten only when nobody holds a [`Pin`] of it, and found under its key only when
-//!   all its bytes are written.
+//! - A slot is written anew only when nobody holds a [`Pin`] of it, and then in new pages: what
+//!   `sendfile` took from it may not have left the machine. It is found under its key only when all
+//!   its bytes are written.
 //! - Nothing that an earlier process wrote is served before its bytes were compared with the
 //!   checksum in the index. So no order of writes is asked of the disk, nothing is ever synced, and
 //!   any garbage in any file costs a download and nothing else.

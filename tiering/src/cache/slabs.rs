@@ -113,6 +113,20 @@ impl Slabs {
         Place { file: Arc::clone(file), position }
     }
 
+    /// Parts a slot from its bytes before others are written there: what was sent of them lies in pages
+    /// of the file until the socket is done with it, and those keep what they had. The room stays the
+    /// file's where the file system can do that.
+    pub(super) fn renew(&self, slot: u32) -> io::Result<()> {
+        let Place { file, position } = self.place(slot);
+        for how in [FallocateFlags::ZERO_RANGE, FallocateFlags::PUNCH_HOLE] {
+            match fallocate_all(&file, how | FallocateFlags::KEEP_SIZE, position, CHUNK_BYTES) {
+                Err(Errno::OPNOTSUPP) => {}
+                done => return Ok(done?),
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the slot's bytes were there before this opening.
     pub(super) fn was_there(&self, slot: u32) -> bool {
         let end = u64::from(slot % self.slots_per_slab + 1) * CHUNK_BYTES;
@@ -202,18 +216,23 @@ fn open_slab(path: &Path, bytes: u64) -> io::Result<Slab> {
 
 /// Gives the file `bytes` of room on the disk; what is in it stays.
 pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    match fallocate_all(file, FallocateFlags::empty(), 0, bytes) {
+        Err(Errno::OPNOTSUPP) => {
+            tracing::warn!(
+                "this file system cannot set room aside for the cache: a full disk will show as \
+                 failed reads"
+            );
+            file.set_len(bytes)
+        }
+        done => Ok(done?),
+    }
+}
+
+fn fallocate_all(file: &File, how: FallocateFlags, start: u64, bytes: u64) -> Result<(), Errno> {
     loop {
-        match fallocate(file, FallocateFlags::empty(), 0, bytes) {
-            Ok(()) => return Ok(()),
+        match fallocate(file, how, start, bytes) {
             Err(Errno::INTR) => {}
-            Err(Errno::OPNOTSUPP) => {
-                tracing::warn!(
-                    "this file system cannot set room aside for the cache: a full disk will show \
-                     as failed reads"
-                );
-                return file.set_len(bytes);
-            }
-            Err(error) => return Err(error.into()),
+            done => return done,
         }
     }
 }

@@ -3,8 +3,12 @@
 //! The steps of a fill, none of which waits for the disk to have it:
 //!
 //! ```text
-//! the chunk into its slot -> its entry into the index -> found in memory -> write-back begun
+//! the slot emptied -> the chunk into it -> its entry into the index -> found in memory
+//!     -> write-back begun
 //! ```
+//! The slot is emptied by the file system, not written over: its old bytes may still be on their way to
+//! a client, in the pages of the file (`Slabs::renew`).
+//!
 //! Until the entry is written the index still names the chunk that lay there before, with another
 //! checksum: after a crash it is found wrong and dropped.
 
@@ -65,6 +69,7 @@ fn fill(
 ) -> io::Result<Held> {
     let (slot, len) = (reserved.slot(), bytes.len() as u32);
     let class = shared.slots.lock().admit(slot, &key, shared.now());
+    shared.slabs.renew(slot)?;
     let place = shared.slabs.place(slot);
     place.file.write_all_at(bytes, place.position)?;
     shared.reached(Step::ChunkWritten)?;
