@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::steps::RunThrough;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_makes_no_sense_is_shown_the_door_and_counted_and_the_owner_goes_on() {
+async fn a_guest_that_makes_no_sense_sees_the_door_and_counted_and_the_owner_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (owner, guest) = two(folder.path(), 64).await;
     let ask = GuestSays::Ask { ask: 1, key: key(0), count: 1 };
@@ -44,14 +44,14 @@ async fn a_guest_that_makes_no_sense_is_shown_the_door_and_counted_and_the_owner
     for (what, frame) in after_welcome {
         let (mut stranger, _) = Stranger::welcomed(folder.path()).await;
         stranger.0.send(frame).await.unwrap();
-        stranger.is_shown_the_door().await;
+        stranger.sees_the_door().await;
         refused += 1;
         until(what, || owner.counted().guest_refusals == refused).await;
     }
     for frame in [ask.encode(), GuestSays::Hello { version: 9 }.encode(), Bytes::new()] {
         let mut stranger = Stranger::connected(folder.path()).await;
         stranger.0.send(frame).await.unwrap();
-        stranger.is_shown_the_door().await;
+        stranger.sees_the_door().await;
         refused += 1;
         until("counted", || owner.counted().guest_refusals == refused).await;
     }
@@ -59,7 +59,7 @@ async fn a_guest_that_makes_no_sense_is_shown_the_door_and_counted_and_the_owner
     let stream = socket::connect(folder.path()).await.unwrap();
     stream.writable().await.unwrap();
     assert_eq!(stream.try_write(&[0xff; 64]).unwrap(), 64);
-    Stranger(framed(stream)).is_shown_the_door().await;
+    Stranger(framed(stream)).sees_the_door().await;
     assert_eq!(owner.fetched(0..4).await, [0, 1, 2, 3]);
     assert_eq!(guest.fetched(0..5).await, [4]);
     assert_eq!(owner.counted().wrong_chunks, 0);
@@ -124,7 +124,7 @@ async fn a_guest_holds_and_asks_for_no_more_than_it_may() {
         let _ = asking.0.feed(GuestSays::Ask { ask, key: key(300), count: 1 }.encode()).await;
     }
     let _ = SinkExt::<Bytes>::flush(&mut asking.0).await;
-    asking.is_shown_the_door().await;
+    asking.sees_the_door().await;
     owner.fetched(200..210).await;
 }
 

@@ -183,7 +183,7 @@ impl Stranger {
         Some(OwnerSays::decode(frame?.ok()?.freeze()).unwrap())
     }
 
-    pub(super) async fn is_shown_the_door(mut self) {
+    pub(super) async fn sees_the_door(mut self) {
         while self.hears().await.is_some() {}
     }
 }
