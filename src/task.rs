@@ -4,6 +4,12 @@
 //! runtime ends, has no outcome: whoever waits for it ends with the runtime as well.
 
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
+
+/// Runs a change that is not to stop half-way: it goes on when whoever waits for it leaves.
+pub async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
+    done(tokio::spawn(change.in_current_span())).await
+}
 
 /// Runs what may wait for a disk or a lock, or takes long, beside the network threads.
 pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -25,7 +31,22 @@ pub async fn done<T>(task: JoinHandle<T>) -> T {
 mod tests {
     use std::time::Duration;
 
+    use tokio::sync::oneshot;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_change_goes_on_when_whoever_waits_leaves() {
+        let ((stored, storing), (done, ended)) = (oneshot::channel(), oneshot::channel());
+        let change = to_its_end(async move {
+            let stored: Result<(), _> = storing.await;
+            stored.expect("it is stored");
+            done.send(()).expect("somebody looks");
+        });
+        assert!(tokio::time::timeout(Duration::ZERO, change).await.is_err(), "nobody waits");
+        stored.send(()).expect("the change is still there");
+        ended.await.expect("and is in force");
+    }
 
     #[tokio::test]
     async fn a_panic_goes_on_in_whoever_waits() {

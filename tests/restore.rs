@@ -5,6 +5,9 @@ mod client;
 #[cfg(test)]
 #[path = "client/history.rs"]
 mod history;
+#[cfg(test)]
+#[path = "client/settings.rs"]
+mod settings;
 
 #[cfg(test)]
 mod restore {
@@ -24,9 +27,6 @@ mod restore {
         DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
     };
     use icecore::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
-    use icecore::wire::messages::describe_configs::{
-        DescribeConfigsRequest, DescribeConfigsResource,
-    };
     use icecore::wire::messages::find_coordinator::FindCoordinatorRequest;
     use icecore::wire::messages::metadata::{MetadataRequest, MetadataResponse};
     use icecore::wire::messages::offset_commit::{
@@ -40,6 +40,7 @@ mod restore {
 
     use super::client::{Broker, Client};
     use super::history::{list_offset, produce, replay};
+    use super::settings::{BROKER, TOPIC, given, set};
 
     /// No test waits longer for what must happen.
     const SOON: Duration = Duration::from_secs(60);
@@ -186,25 +187,6 @@ mod restore {
         found.expect("the topic").partitions[0].leader_epoch
     }
 
-    /// The settings that were given for a topic.
-    async fn settings(client: &mut Client, topic: &'static str) -> Vec<(String, String)> {
-        let resource = DescribeConfigsResource {
-            resource_type: 2,
-            resource_name: topic.into(),
-            configuration_keys: None,
-        };
-        let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
-        let answer = client.ask(4, &request).await;
-        let given = answer.results[0].configs.iter().filter(|config| config.config_source == 1);
-        let mut given: Vec<_> = given
-            .map(|config| {
-                (config.name.to_string(), config.value.as_deref().unwrap_or_default().to_owned())
-            })
-            .collect();
-        given.sort();
-        given
-    }
-
     /// Removes all but the store.
     fn wipe(data_dir: &Path) {
         for entry in std::fs::read_dir(data_dir).expect("data directory") {
@@ -268,7 +250,10 @@ mod restore {
         commit(&mut client, "beyond", "ice", end).await;
         commit(&mut client, "empty", "kept", 0).await;
         let before = metadata(&mut client).await;
-        let settings_before = settings(&mut client, "kept").await;
+        set(&mut client, BROKER, "remote.log.manager.copy.max.bytes.per.second", "987654321").await;
+        let kept = given(&mut client, (TOPIC, "kept")).await;
+        let of_broker = given(&mut client, BROKER).await;
+        assert_eq!((kept.len(), of_broker.len()), (2, 1));
         broker.end().await;
 
         wipe(dir.path());
@@ -284,7 +269,8 @@ mod restore {
         assert_eq!(topics(&after), topics(&before));
         assert_eq!(after.cluster_id, before.cluster_id);
         assert!(epoch(&after, "ice") > epoch(&before, "ice") + 1, "above all that ever were");
-        assert_eq!(settings(&mut client, "kept").await, settings_before);
+        assert_eq!(given(&mut client, (TOPIC, "kept")).await, kept);
+        assert_eq!(given(&mut client, BROKER).await, of_broker);
         assert_eq!(list_offset(&mut client, "ice", EARLIEST).await, 123);
         assert_eq!(list_offset(&mut client, "ice", LATEST).await, last + 1);
         replay(&mut client, "ice", 123..last + 1).await;
@@ -445,11 +431,13 @@ mod restore {
 
     /// The folder of a topic's first partition in the store below the data directory.
     fn partition_in_store(data_dir: &Path, topic: &str) -> PathBuf {
-        let entries = |folder: &Path| std::fs::read_dir(folder).expect("a folder");
-        let cluster = entries(&data_dir.join("store")).next().expect("one").expect("entry").path();
-        let topics = entries(&cluster.join("topics")).map(|entry| entry.expect("entry").path());
+        let folders = |folder: &Path| {
+            let entries = std::fs::read_dir(folder).expect("a folder");
+            entries.map(|entry| entry.expect("entry").path()).filter(|path| path.is_dir())
+        };
+        let cluster = folders(&data_dir.join("store")).next().expect("one");
         let named = |path: &PathBuf| path.to_string_lossy().contains(&format!("/{topic}."));
-        topics.into_iter().find(named).expect("the topic").join("0")
+        folders(&cluster.join("topics")).find(named).expect("the topic").join("0")
     }
 
     /// Gives a folder back once the lists were made.

@@ -17,6 +17,7 @@ mod remarks;
 mod replay_plan;
 mod replay_share;
 mod replays;
+mod reserve;
 mod restore;
 mod sampling;
 mod start;
@@ -144,6 +145,7 @@ impl Bound {
         sampling::start(&started, &config, &metrics, &tasks, &upkeep_stop);
         replay_share::start(&started.paces, &metrics, &tasks, &upkeep_stop);
         start::finish_deletions(&started, &tasks, &upkeep_stop);
+        reserve::start(config.data_dir(), &tasks, &upkeep_stop);
         let view = started.follower.as_ref().map(Follower::view);
         let policies = start::policies(&started, &config);
         let jobs = match started.follower.take() {

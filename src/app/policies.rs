@@ -56,9 +56,8 @@ impl PolicyDesk {
         dry_run: bool,
     ) -> Result<PolicyOutcome, AskError> {
         let policy = Policy::check(policy).map_err(|wrong| AskError::Refused(wrong.to_string()))?;
-        let controller = self.controller.clone();
-        let change = to_its_end(async move { controller.set_policy(policy, dry_run).await });
-        self.outcome(&change.await?.map_err(refused)?, dry_run).await
+        let change = self.controller.set_policy(policy, dry_run).await.map_err(refused)?;
+        self.outcome(&change, dry_run).await
     }
 
     /// Deletes a policy.
@@ -67,9 +66,8 @@ impl PolicyDesk {
         name: &str,
         dry_run: bool,
     ) -> Result<PolicyOutcome, AskError> {
-        let (controller, name) = (self.controller.clone(), name.to_owned());
-        let change = to_its_end(async move { controller.delete_policy(&name, dry_run).await });
-        self.outcome(&change.await?.map_err(refused)?, dry_run).await
+        let change = self.controller.delete_policy(name, dry_run).await.map_err(refused)?;
+        self.outcome(&change, dry_run).await
     }
 
     async fn outcome(
@@ -158,14 +156,6 @@ impl PolicyDesk {
     }
 }
 
-/// Goes on also when the client leaves, or its time is over: what is stored and what is in force must
-/// not part.
-async fn to_its_end<T: Send + 'static>(
-    change: impl Future<Output = T> + Send + 'static,
-) -> Result<T, AskError> {
-    tokio::spawn(change).await.map_err(|error| AskError::Failed(Box::new(error)))
-}
-
 fn from(origin: PolicyOrigin) -> PolicyFrom {
     match origin {
         PolicyOrigin::File => PolicyFrom::File,
@@ -203,27 +193,5 @@ fn refused(error: AlterPolicyError) -> AskError {
         | AlterPolicyError::Settings(_)
         | AlterPolicyError::Topics { .. } => AskError::Refused(error.to_string()),
         AlterPolicyError::Store(error) => AskError::Failed(Box::new(error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::sync::oneshot;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_change_goes_on_when_its_client_leaves() {
-        let ((stored, storing), (done, ended)) = (oneshot::channel(), oneshot::channel());
-        let change = to_its_end(async move {
-            let stored: Result<(), _> = storing.await;
-            stored.expect("it is stored");
-            done.send(()).expect("somebody looks");
-        });
-        assert!(tokio::time::timeout(Duration::ZERO, change).await.is_err(), "the client leaves");
-        stored.send(()).expect("the change is still there");
-        ended.await.expect("and is in force");
     }
 }

@@ -22,7 +22,7 @@ use super::policies::PolicyDesk;
 use super::start_error::StartError;
 use super::store_threads::StoreThreads;
 use super::store_wait::until_reachable;
-use super::{empty_disk, follow, owner, restore, sampling};
+use super::{empty_disk, follow, owner, reserve, restore, sampling};
 use crate::broker::{Broker, Parts};
 use crate::cluster::{Controller, SqliteMetaStore, load_image, put_in_force};
 use crate::config::{Address, BrokerConfig, EmptyDisk, Listener};
@@ -76,6 +76,7 @@ pub(super) async fn start(
     let data_dir = config.data_dir().to_owned();
     let claim = claim(&data_dir).map_err(StartError::Io)?;
     let claim = claim.ok_or_else(|| StartError::InUse(data_dir.display().to_string()))?;
+    reserve::give_up_if_full(&data_dir);
     let leads = config.remote_storage_system_enable() && !config.read_only();
     let resumes = leads && config.on_empty_disk() == EmptyDisk::Restore;
     if restore::is_unfinished(&data_dir) && !resumes {

@@ -25,7 +25,7 @@ struct Change {
     what: What,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum What {
     All(BTreeMap<String, String>),
     Some(Vec<(String, Operation)>),
@@ -185,14 +185,14 @@ async fn apply_to_topic(
     change: &Change,
     validate_only: bool,
 ) -> Result<(), Refusal> {
-    let image = broker.image.load();
-    let altered = |overrides: &BTreeMap<String, String>| {
-        let policies = &image.policies;
-        let entries = describe_topic(&broker.config, policies, &change.name, overrides).into_iter();
+    let (image, config) = (broker.image.load(), broker.config.clone());
+    let (name, what) = (change.name.clone(), change.what.clone());
+    let altered = move |overrides: &BTreeMap<String, String>| {
+        let entries = describe_topic(&config, &image.policies, &name, overrides).into_iter();
         let current = entries.filter_map(|entry| Some((entry.name, entry.value?))).collect();
-        change.what.apply(overrides, &current)
+        what.apply(overrides, &current)
     };
-    let done = broker.controller.alter_topic(&change.name, altered, validate_only).await;
+    let done = broker.controller.alter_topic(change.name.clone(), altered, validate_only).await;
     done.map_err(|error| (error_code(&error), error.to_string()))
 }
 
@@ -204,8 +204,8 @@ async fn apply_to_broker(
 ) -> Result<(), Refusal> {
     let entries = describe_broker(&broker.config, &broker.image.load().broker_overrides);
     let current = entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
-    let current = current.collect();
-    let altered = |given: &BTreeMap<String, String>| what.apply(given, &current);
+    let (current, what) = (current.collect(), what.clone());
+    let altered = move |given: &BTreeMap<String, String>| what.apply(given, &current);
     let done = broker.controller.alter_broker(scope, altered, validate_only).await;
     done.map_err(|error| {
         let code = match error {

@@ -51,9 +51,8 @@ async fn grow(
         .assignments
         .as_ref()
         .map(|all| all.iter().map(|assignment| assignment.broker_ids.clone()).collect());
-    let (name, partitions) = (&topic.name, topic.count);
-    let grow =
-        broker.controller.grow_topic(name, partitions, assignments.as_deref(), validate_only);
+    let (name, partitions) = (topic.name.to_string(), topic.count);
+    let grow = broker.controller.grow_topic(name.clone(), partitions, assignments, validate_only);
     grow.await.map_err(|error| (error_code(&error), error.to_string()))?;
     if !validate_only {
         tracing::info!(topic = %name, partitions, by = %call.client(), "topic got more partitions");

@@ -1,10 +1,13 @@
 //! DeleteTopics.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{Broker, Call};
 use crate::cluster::{DeleteTopicError, TopicRef};
+use crate::metadata::TopicImage;
 use crate::model::TopicId;
+use crate::task;
 use crate::wire::ErrorCode;
 use crate::wire::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
@@ -69,9 +72,8 @@ async fn delete(
         let error = (ErrorCode::TopicDeletionDisabled, "delete.topic.enable is false".to_owned());
         return answer(name, state.topic_id, Some(error));
     }
-    match broker.controller.delete_topic(&topic).await {
+    match delete_with_offsets(broker, topic).await {
         Ok(deleted) => {
-            broker.groups.topic_deleted(&deleted).await;
             broker.metrics.topics.forget(&deleted.name);
             tracing::info!(topic = %deleted.name, by = %call.client(), "topic deleted");
             answer(Some(deleted.name.to_string()), deleted.id, None)
@@ -85,6 +87,20 @@ async fn delete(
             answer(name, state.topic_id, Some((code, error.to_string())))
         }
     }
+}
+
+/// Also when the client leaves: a new topic of the name has no offsets of the old one.
+async fn delete_with_offsets(
+    broker: &Broker,
+    topic: TopicRef,
+) -> Result<Arc<TopicImage>, DeleteTopicError> {
+    let (controller, groups) = (broker.controller.clone(), broker.groups.clone());
+    task::to_its_end(async move {
+        let deleted = controller.delete_topic(topic).await?;
+        groups.topic_deleted(&deleted).await;
+        Ok(deleted)
+    })
+    .await
 }
 
 fn answer(

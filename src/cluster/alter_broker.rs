@@ -1,13 +1,14 @@
 //! Settings of brokers that change while they run: stored first, then in force, then in the image.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::controller::Controller;
+use super::controller::{Controller, SettingsChange};
 use crate::config::{
     AlterError, BrokerConfig, BrokerOverrides, BrokerScope, ConfigError, RuntimeSettings,
 };
 use crate::metadata::MetaStoreError;
 use crate::pace::{Bounds, Paces};
+use crate::task;
 
 /// Why a broker's settings were not changed.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +40,20 @@ impl Controller {
     /// # Errors
     /// When the settings break a rule or the store fails. Then all stays as it was.
     pub async fn alter_broker(
+        self: &Arc<Self>,
+        scope: BrokerScope,
+        change: impl SettingsChange,
+        validate_only: bool,
+    ) -> Result<(), AlterBrokerError> {
+        let controller = self.clone();
+        let altered = async move { controller.alter_scope(scope, change, validate_only).await };
+        task::to_its_end(altered).await
+    }
+
+    async fn alter_scope(
         &self,
         scope: BrokerScope,
-        change: impl FnOnce(&BTreeMap<String, String>) -> Result<BTreeMap<String, String>, AlterError>,
+        change: impl SettingsChange,
         validate_only: bool,
     ) -> Result<(), AlterBrokerError> {
         let _one_at_a_time = self.changing.lock().await;

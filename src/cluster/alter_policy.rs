@@ -56,6 +56,15 @@ impl Controller {
     /// # Errors
     /// When it does not fit the broker or a topic, or the store fails. Then all stays as it was.
     pub async fn set_policy(
+        self: &Arc<Self>,
+        policy: Policy,
+        dry_run: bool,
+    ) -> Result<PolicyChange, AlterPolicyError> {
+        let controller = self.clone();
+        task::to_its_end(async move { controller.set_one(policy, dry_run).await }).await
+    }
+
+    async fn set_one(
         &self,
         policy: Policy,
         dry_run: bool,
@@ -77,6 +86,15 @@ impl Controller {
     /// # Errors
     /// When there is none, a topic cannot be without it, or the store fails. Then all stays as it was.
     pub async fn delete_policy(
+        self: &Arc<Self>,
+        name: &str,
+        dry_run: bool,
+    ) -> Result<PolicyChange, AlterPolicyError> {
+        let (controller, name) = (self.clone(), name.to_owned());
+        task::to_its_end(async move { controller.delete_one(&name, dry_run).await }).await
+    }
+
+    async fn delete_one(
         &self,
         name: &str,
         dry_run: bool,

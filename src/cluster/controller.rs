@@ -1,7 +1,8 @@
 //! The one place that changes the cluster image.
 //!
 //! A change is stored first, then hosted (folders and logs), then published: whoever sees a topic
-//! in the image can write to it. Changes run one at a time, under one lock.
+//! in the image can write to it. Changes run one at a time, under one lock, and one that has begun goes
+//! on when its client leaves: what is stored and what is in force do not part.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::metadata::{
 use crate::model::{BrokerId, LeaderEpoch, TopicId};
 use crate::pace::Paces;
 use crate::replica::{HostError, Replicas};
+use crate::task;
 
 /// How long to wait before the rest of a deleted topic is removed again.
 const ERASE_RETRY: Duration = Duration::from_secs(5);
@@ -172,6 +174,19 @@ pub enum TopicRef {
     Id(TopicId),
 }
 
+/// What becomes of the settings that were given.
+pub trait SettingsChange:
+    FnOnce(&BTreeMap<String, String>) -> Result<BTreeMap<String, String>, AlterError> + Send + 'static
+{
+}
+
+impl<F> SettingsChange for F where
+    F: FnOnce(&BTreeMap<String, String>) -> Result<BTreeMap<String, String>, AlterError>
+        + Send
+        + 'static
+{
+}
+
 /// Changes the cluster image, one change at a time.
 pub struct Controller {
     pub(super) config: Arc<BrokerConfig>,
@@ -204,9 +219,14 @@ impl Controller {
     /// # Errors
     /// The first rule that the request breaks, in Kafka's order, or what the disk said.
     pub async fn create_topic(
-        &self,
+        self: &Arc<Self>,
         wanted: CreateTopic,
     ) -> Result<Arc<TopicImage>, CreateTopicError> {
+        let controller = self.clone();
+        task::to_its_end(async move { controller.create(wanted).await }).await
+    }
+
+    async fn create(&self, wanted: CreateTopic) -> Result<Arc<TopicImage>, CreateTopicError> {
         let _one_at_a_time = self.changing.lock().await;
         let image = self.image.load();
         let topic = self.plan_topic(&image, &wanted)?;
@@ -283,18 +303,30 @@ impl Controller {
     /// # Errors
     /// When the topic is unknown, `count` is no increase, or an assignment does not fit.
     pub async fn grow_topic(
-        &self,
-        name: &str,
+        self: &Arc<Self>,
+        name: String,
         count: i32,
-        assignments: Option<&[Vec<i32>]>,
+        assignments: Option<Vec<Vec<i32>>>,
+        validate_only: bool,
+    ) -> Result<(), GrowTopicError> {
+        let controller = self.clone();
+        let grown = async move { controller.grow(name, count, assignments, validate_only).await };
+        task::to_its_end(grown).await
+    }
+
+    async fn grow(
+        &self,
+        name: String,
+        count: i32,
+        assignments: Option<Vec<Vec<i32>>>,
         validate_only: bool,
     ) -> Result<(), GrowTopicError> {
         let _one_at_a_time = self.changing.lock().await;
         let image = self.image.load();
-        let topic = image.topic(name).ok_or_else(|| GrowTopicError::Unknown(name.to_owned()))?;
+        let Some(topic) = image.topic(&name) else { return Err(GrowTopicError::Unknown(name)) };
         let have = topic.partitions.len();
         if usize::try_from(count).map_or(true, |count| count <= have) {
-            return Err(GrowTopicError::NotMore { name: name.to_owned(), have, wanted: count });
+            return Err(GrowTopicError::NotMore { name, have, wanted: count });
         }
         if count > PARTITIONS_PER_REQUEST_MAX {
             return Err(GrowTopicError::TooMany(count));
@@ -304,7 +336,7 @@ impl Controller {
             if assignments.len() != more {
                 return Err(GrowTopicError::Assignment("it does not name each new partition once"));
             }
-            let numbered: Vec<_> = (0..).zip(assignments.iter().cloned()).collect();
+            let numbered: Vec<_> = (0..).zip(assignments).collect();
             check_assignments(&image, 0, &numbered).map_err(GrowTopicError::Assignment)?;
         }
         if validate_only {
@@ -323,9 +355,14 @@ impl Controller {
     /// # Errors
     /// When there is no such topic, or the store failed.
     pub async fn delete_topic(
-        &self,
-        topic: &TopicRef,
+        self: &Arc<Self>,
+        topic: TopicRef,
     ) -> Result<Arc<TopicImage>, DeleteTopicError> {
+        let controller = self.clone();
+        task::to_its_end(async move { controller.delete(&topic).await }).await
+    }
+
+    async fn delete(&self, topic: &TopicRef) -> Result<Arc<TopicImage>, DeleteTopicError> {
         let _one_at_a_time = self.changing.lock().await;
         let image = self.image.load();
         let topic = match topic {
@@ -352,16 +389,26 @@ impl Controller {
     /// # Errors
     /// When the topic is unknown or the settings break a rule.
     pub async fn alter_topic(
+        self: &Arc<Self>,
+        name: String,
+        change: impl SettingsChange,
+        validate_only: bool,
+    ) -> Result<(), AlterTopicError> {
+        let controller = self.clone();
+        task::to_its_end(async move { controller.alter(name, change, validate_only).await }).await
+    }
+
+    async fn alter(
         &self,
-        name: &str,
-        change: impl FnOnce(&BTreeMap<String, String>) -> Result<BTreeMap<String, String>, AlterError>,
+        name: String,
+        change: impl SettingsChange,
         validate_only: bool,
     ) -> Result<(), AlterTopicError> {
         let _one_at_a_time = self.changing.lock().await;
         let image = self.image.load();
-        let topic = image.topic(name).ok_or_else(|| AlterTopicError::Unknown(name.to_owned()))?;
+        let Some(topic) = image.topic(&name) else { return Err(AlterTopicError::Unknown(name)) };
         let overrides = change(&topic.overrides)?;
-        let config = TopicConfig::new(&self.config, &image.policies, name, &overrides)?;
+        let config = TopicConfig::new(&self.config, &image.policies, &name, &overrides)?;
         config.check_change_from(&topic.config)?;
         if validate_only {
             return Ok(());

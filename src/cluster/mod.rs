@@ -16,7 +16,7 @@ pub use alter_broker::{AlterBrokerError, put_in_force};
 pub use alter_policy::{AlterPolicyError, PolicyChange};
 pub use controller::{
     AlterTopicError, Controller, CreateTopic, CreateTopicError, DeleteTopicError, GrowTopicError,
-    PARTITIONS_PER_REQUEST_MAX, TopicRef,
+    PARTITIONS_PER_REQUEST_MAX, SettingsChange, TopicRef,
 };
 pub use erase::erase;
 pub use load::load_image;

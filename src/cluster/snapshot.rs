@@ -8,9 +8,10 @@
 //!     "leader_epochs": [3, 3], "log_starts": [0, 120],
 //!     "last_objects": [null, "00000000000000000120-....log"]}],
 //!  "policies": [{"name": "long", "topics": ["orders-*"], "priority": 0,
-//!                "settings": {"retention.ms": "-1"}}]}
+//!                "settings": {"retention.ms": "-1"}}],
+//!  "broker_settings": {"all": {}, "own": {"remote.log.manager.copy.max.bytes.per.second": "1000000"}}}
 //! ```
-//! Policies are those that were given while the broker ran: the others stand in its file.
+//! Policies and the broker's settings are those that were given while it ran: the others stand in its file.
 //! Topics that are being deleted are in it, so that a restore goes on deleting them and does not
 //! raise them. The last object of each partition is in it, so that a restore does not take a list
 //! that lacks it for the whole. A reader passes over fields that it does not know; the format's number changes only
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use icecore_tiering::ObjectName;
 use serde::{Deserialize, Serialize};
 
-use crate::config::PolicyText;
+use crate::config::{BrokerOverrides, PolicyText};
 use crate::metadata::{StoredTopic, TopicNameError, check_topic_name};
 use crate::model::{LeaderEpoch, Offset, TopicId};
 
@@ -46,6 +47,8 @@ pub struct ClusterSnapshot {
     pub topics: Vec<SnapshotTopic>,
     /// The policies that were given while brokers ran, by name.
     pub policies: Vec<PolicyText>,
+    /// The settings that were given for brokers while they ran.
+    pub broker_settings: BrokerOverrides,
     /// The first producer id that was not given out.
     pub next_producer_id: i64,
 }
@@ -84,6 +87,8 @@ struct Document {
     topics: Vec<Topic>,
     #[serde(default)]
     policies: Vec<PolicyText>,
+    #[serde(default)]
+    broker_settings: BrokerOverrides,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,8 +112,13 @@ impl ClusterSnapshot {
     pub fn encode(&self) -> Result<Vec<u8>, SnapshotError> {
         let mut topics: Vec<_> = self.topics.iter().map(written).collect();
         topics.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        let (next_producer_id, policies) = (self.next_producer_id, self.policies.clone());
-        let document = Document { format: FORMAT, next_producer_id, topics, policies };
+        let document = Document {
+            format: FORMAT,
+            next_producer_id: self.next_producer_id,
+            topics,
+            policies: self.policies.clone(),
+            broker_settings: self.broker_settings.clone(),
+        };
         Ok(serde_json::to_vec(&document)?)
     }
 
@@ -127,8 +137,12 @@ impl ClusterSnapshot {
         }
         let document: Document = serde_json::from_slice(bytes)?;
         let topics = document.topics.into_iter().map(read).collect::<Result<_, _>>()?;
-        let (policies, next_producer_id) = (document.policies, document.next_producer_id.max(0));
-        Ok(Self { topics, policies, next_producer_id })
+        Ok(Self {
+            topics,
+            policies: document.policies,
+            broker_settings: document.broker_settings,
+            next_producer_id: document.next_producer_id.max(0),
+        })
     }
 }
 
@@ -197,6 +211,10 @@ mod tests {
                 priority: 2,
                 settings: [("retention.ms".to_owned(), "-1".to_owned())].into(),
             }],
+            broker_settings: BrokerOverrides {
+                own: [("tiering.replay.slowdown.max.percent".to_owned(), "50".to_owned())].into(),
+                ..BrokerOverrides::default()
+            },
             next_producer_id: 3000,
         }
     }
@@ -230,12 +248,15 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_of_an_earlier_version_has_no_policies() {
+    fn a_snapshot_of_an_earlier_version_has_no_policies_and_no_settings_of_brokers() {
         let mut earlier: serde_json::Value =
             serde_json::from_slice(&snapshot().encode().expect("encode")).expect("json");
-        earlier.as_object_mut().expect("an object").remove("policies").expect("policies");
+        for later in ["policies", "broker_settings"] {
+            earlier.as_object_mut().expect("an object").remove(later).expect(later);
+        }
         let read = ClusterSnapshot::decode(earlier.to_string().as_bytes()).expect("decode");
         assert!(read.policies.is_empty() && read.topics.len() == 2);
+        assert_eq!(read.broker_settings, BrokerOverrides::default());
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl SqliteMetaStore {
         &self,
         (cluster_id, instance): (&str, &str),
         topics: Vec<StoredTopic>,
-        policies: Vec<PolicyText>,
+        (policies, broker_settings): (Vec<PolicyText>, BrokerOverrides),
         next_producer_id: i64,
     ) -> Result<(), MetaStoreError> {
         let facts = [(CLUSTER_ID, cluster_id.to_owned()), (INSTANCE, instance.to_owned())];
@@ -133,6 +133,7 @@ impl SqliteMetaStore {
             topics.iter().try_for_each(|topic| insert_topic(tx, topic))?;
             let mut policies = policies.iter();
             policies.try_for_each(|policy| sqlite_policies::set(tx, policy)).map_err(engine)?;
+            replace_broker_settings(tx, &broker_settings).map_err(engine)?;
             tx.execute("UPDATE producer_ids SET next = ?1", [next_producer_id])
                 .map(drop)
                 .map_err(engine)
@@ -233,12 +234,7 @@ impl MetaStore for SqliteMetaStore {
         overrides: &BrokerOverrides,
     ) -> Result<(), MetaStoreError> {
         let overrides = overrides.clone();
-        self.transact(move |tx| {
-            tx.execute("DELETE FROM broker_settings", []).map_err(engine)?;
-            insert_broker_settings(tx, ALL, &overrides.all).map_err(engine)?;
-            insert_broker_settings(tx, OWN, &overrides.own).map_err(engine)
-        })
-        .await
+        self.transact(move |tx| replace_broker_settings(tx, &overrides).map_err(engine)).await
     }
 
     async fn policies(&self) -> Result<Vec<PolicyText>, MetaStoreError> {
@@ -359,6 +355,12 @@ fn insert_settings(
 /// The scopes of broker settings.
 const ALL: &str = "all";
 const OWN: &str = "own";
+
+fn replace_broker_settings(tx: &Transaction<'_>, given: &BrokerOverrides) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM broker_settings", [])?;
+    insert_broker_settings(tx, ALL, &given.all)?;
+    insert_broker_settings(tx, OWN, &given.own)
+}
 
 fn insert_broker_settings(
     tx: &Transaction<'_>,

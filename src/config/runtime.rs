@@ -9,7 +9,8 @@ use super::own_settings::BROKER_SETTINGS;
 use super::value::{nearest, read};
 
 /// What was given while the broker ran, as text by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct BrokerOverrides {
     /// For all brokers.
     pub all: BTreeMap<String, String>,

@@ -190,9 +190,11 @@ fn a_deep_check_that_was_broken_off_goes_on_where_it_was() {
         .map(|path| path.file_name().expect("a name").to_string_lossy().into_owned())
         .map(|name| name[name.len() - 36..name.len() - 4].to_owned())
         .collect();
-    let cluster = std::fs::read_dir(dir.path().join("data/store")).expect("store");
-    let cluster = cluster.map(|entry| entry.expect("entry").file_name());
-    let cluster = cluster.map(|name| name.to_string_lossy().into_owned()).next().expect("one");
+    let folders = std::fs::read_dir(dir.path().join("data/store")).expect("store");
+    let mut folders =
+        folders.map(|entry| entry.expect("entry").path()).filter(|path| path.is_dir());
+    let cluster = folders.next().expect("one");
+    let cluster = cluster.file_name().expect("a name").to_string_lossy().into_owned();
     let known: Vec<_> = ids.iter().take(2).cloned().collect();
     let text = format!("icecore fsck 1 {cluster}\n{}\n", known.join("\n"));
     std::fs::write(&checkpoint, text).expect("checkpoint");

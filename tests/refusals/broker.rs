@@ -72,8 +72,17 @@ async fn launched(
     let bound = Bound::bind(config.expect("a configuration")).await.expect("free ports");
     let (address, http) = bound.addresses().expect("addresses");
     let stop = CancellationToken::new();
-    let task = tokio::spawn(bound.run(stop.clone()));
+    let task = tokio::spawn(told(bound.run(stop.clone())));
     Running { address, http, data_dir: data_dir.to_owned(), stop, task }
+}
+
+/// Prints why a broker ended, for the one who reads why a test failed.
+async fn told(run: impl Future<Output = Result<(), StartError>>) -> Result<(), StartError> {
+    let ended = run.await;
+    if let Err(error) = &ended {
+        println!("the broker ended: {error}");
+    }
+    ended
 }
 
 /// A broker that is ready, with its store in its folder.

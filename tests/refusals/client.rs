@@ -105,21 +105,7 @@ impl Client {
 
     /// Makes a topic of one partition; the answer.
     pub(crate) async fn create(&mut self, topic: &str, configs: &[(&str, &str)]) -> (i16, String) {
-        let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
-            name: (*name).to_owned().into(),
-            value: Some((*value).to_owned().into()),
-        };
-        let request = CreateTopicsRequest {
-            topics: vec![CreatableTopic {
-                name: topic.to_owned().into(),
-                num_partitions: 1,
-                replication_factor: 1,
-                configs: configs.iter().map(config).collect(),
-                ..CreatableTopic::default()
-            }],
-            timeout_ms: 5_000,
-            validate_only: false,
-        };
+        let request = creation(topic, configs);
         self.call(7, &request, |response| {
             let result: &CreatableTopicResult<'_> = &response.topics[0];
             (result.error_code, result.error_message.clone().unwrap_or_default().into_owned())
@@ -200,18 +186,23 @@ impl Client {
 
     /// A fetch at the end of partition 0 that waits so long for a record; its error.
     pub(crate) async fn wait_at(&mut self, topic: &str, offset: i64, wait_ms: i32) -> i16 {
-        let partitions = vec![wanted(offset)];
-        let topic = FetchTopic { topic: topic.to_owned().into(), partitions, ..Default::default() };
-        let request = FetchRequest {
-            replica_id: -1,
-            max_wait_ms: wait_ms,
-            min_bytes: 1,
-            max_bytes: 1 << 20,
-            session_epoch: -1,
-            topics: vec![topic],
-            ..FetchRequest::default()
-        };
+        let request = waiting_at(topic, offset, wait_ms);
         self.call(12, &request, |response| response.error_code).await
+    }
+
+    /// Asks for a topic right behind a fetch that waits, and goes, by a reset, before either answer.
+    /// `taken_up` waits until the broker has both.
+    pub(crate) async fn leave_in_the_middle(
+        mut self,
+        (waits_at, made): (&str, &str),
+        taken_up: impl Future<Output = ()>,
+    ) {
+        let waits = frame::request(12, 7, Some("refusals"), &waiting_at(waits_at, 0, 500));
+        self.send_raw(&waits.expect("a frame")).await;
+        let makes = frame::request(7, 8, Some("refusals"), &creation(made, &[]));
+        self.send_raw(&makes.expect("a frame")).await;
+        taken_up.await;
+        self.0.set_zero_linger().expect("a reset");
     }
 
     /// The values of all records from `from` to the high watermark.
@@ -247,6 +238,37 @@ impl Client {
             }
             read_values(&fetched.records, &mut next, &mut values);
         }
+    }
+}
+
+/// What makes a topic of one partition.
+fn creation(topic: &str, configs: &[(&str, &str)]) -> CreateTopicsRequest<'static> {
+    let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
+        name: (*name).to_owned().into(),
+        value: Some((*value).to_owned().into()),
+    };
+    let topic = CreatableTopic {
+        name: topic.to_owned().into(),
+        num_partitions: 1,
+        replication_factor: 1,
+        configs: configs.iter().map(config).collect(),
+        ..CreatableTopic::default()
+    };
+    CreateTopicsRequest { topics: vec![topic], timeout_ms: 5_000, validate_only: false }
+}
+
+/// A fetch from partition 0 that waits so long for a record.
+fn waiting_at(topic: &str, offset: i64, wait_ms: i32) -> FetchRequest<'static> {
+    let partitions = vec![wanted(offset)];
+    let topic = FetchTopic { topic: topic.to_owned().into(), partitions, ..Default::default() };
+    FetchRequest {
+        replica_id: -1,
+        max_wait_ms: wait_ms,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        session_epoch: -1,
+        topics: vec![topic],
+        ..FetchRequest::default()
     }
 }
 

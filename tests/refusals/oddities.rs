@@ -169,3 +169,23 @@ async fn a_topic_that_is_to_be_deleted_twice_stays() {
     assert_eq!(codes.await, [ErrorCode::InvalidRequest.as_i16()]);
     assert_eq!(client.values("t", 0).await, [b"kept".to_vec()]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_whose_client_leaves_before_the_answer_is_made_whole() {
+    const TAKEN_UP: &str =
+        "kafka_network_requestmetrics_requests_total{request=\"CreateTopics\"} 2";
+    const ALONE: &str = "kafka_server_socket_server_metrics_connection_count 1";
+    let (dir, broker, mut client) = with_topic(&[]).await;
+    let tells = async |line: &str| broker.get("/metrics").await.1.lines().any(|one| one == line);
+    // As long as another transaction writes, the change stands in its middle.
+    let other = rusqlite::Connection::open(dir.path().join("metadata.db")).expect("the metadata");
+    other.execute_batch("BEGIN IMMEDIATE").expect("a transaction");
+    let asked = broker.until("asked", async || tells(TAKEN_UP).await);
+    broker.client().await.leave_in_the_middle(("t", "made"), asked).await;
+    broker.until("left", async || tells(ALONE).await).await;
+    other.execute_batch("ROLLBACK").expect("no transaction");
+
+    broker.until("made", async || broker.get("/v1/partitions").await.1.contains("made")).await;
+    assert_eq!(client.acked("made", b"v").await, 0);
+    broker.stop().await;
+}

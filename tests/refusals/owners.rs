@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use axum::http::Method;
 use icecore::app::{
     RestoreOptions, RestoreProgress, RestoreStep, RestoreWatch, Unwatched, restore,
 };
 use icecore::config::{BrokerConfig, Places, Sources};
 use icecore_tiering::TakeOver;
+use tempfile::TempDir;
 
 use crate::broker::{Running, bound, start};
+use crate::toy_s3::{Fault, ToyS3};
 
 const NOW: RestoreOptions = RestoreOptions { cluster_id: None, take_over: TakeOver::Now };
 
@@ -44,6 +47,24 @@ async fn an_empty_disk_under_a_store_that_holds_a_cluster_ends_the_start() {
         assert!(error.contains(told), "{told}: {error}");
     }
     assert!(!other.path().join("metadata.db").exists(), "nothing was begun");
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_hides_the_cluster_lets_no_other_one_begin_on_an_empty_disk() {
+    let dirs = [0, 1].map(|_| tempfile::tempdir().expect("dir"));
+    let toy = ToyS3::start(dirs[0].path()).await;
+    let settings = |dir: &TempDir| dir.path().join("icecore.toml");
+    std::fs::copy(settings(&dirs[0]), settings(&dirs[1])).expect("the same store");
+    toy.remember();
+    let broker = bound(dirs[0].path(), Some("s3"), &[]).await;
+    broker.ready().await;
+    // As it was before there was a cluster.
+    toy.order(Method::GET, ["list-type", "delimiter"], Fault::Outdated, 1);
+    let error = bound(dirs[1].path(), Some("s3"), &[]).await.start_error().await.to_string();
+    assert!(error.contains("holds cluster") && error.contains("icecore tier restore"), "{error}");
+    assert_eq!(toy.unmet(), 0, "the list was asked for");
+    assert!(!dirs[1].path().join("metadata.db").exists(), "nothing was begun");
     broker.stop().await;
 }
 

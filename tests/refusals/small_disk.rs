@@ -1,6 +1,7 @@
 //! A file system of few megabytes, gone at the end of the test.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -62,11 +63,26 @@ impl SmallDisk {
         stat.f_bavail * stat.f_frsize
     }
 
+    /// Takes all room that there is, by a file that is none of the broker's.
+    pub(crate) fn fill(&self) {
+        let taken = self.path().join("taken");
+        let mut file = File::options().create(true).append(true).open(taken).expect("a file");
+        for block in [1 << 20, 1 << 16, 1 << 12] {
+            let block = vec![7; block];
+            let full = loop {
+                if let Err(error) = file.write_all(&block).and_then(|()| file.sync_data()) {
+                    break error;
+                }
+            };
+            assert_eq!(full.kind(), ErrorKind::StorageFull);
+        }
+    }
+
     /// Takes all room but this, by a file that is none of the broker's.
     pub(crate) fn leave(&self, bytes: u64) {
         let taken = self.free().saturating_sub(bytes);
         let block = vec![7; 1 << 20];
-        let mut file = std::fs::File::create(self.path().join("taken")).expect("a file");
+        let mut file = File::create(self.path().join("taken")).expect("a file");
         for start in (0..taken).step_by(block.len()) {
             let rest = usize::try_from(taken - start).unwrap_or(usize::MAX);
             let written = file.write_all(&block[..rest.min(block.len())]);

@@ -2,6 +2,7 @@
 
 use object_store::path::Path;
 
+use crate::first;
 use crate::key::{KeyError, Layout};
 use crate::marker::{self, MarkerError};
 use crate::store::{CheckError, Store, StoreError, StoreSettings};
@@ -38,8 +39,9 @@ impl FindClustersError {
     }
 }
 
-/// The clusters under a prefix of a store, by id. Folders without a marker are none. That there is
-/// no cluster is only as good as the store's list: nothing may be deleted on the strength of it.
+/// The clusters under a prefix of a store, by id. Folders without a marker are none. A list that shows
+/// nothing is not believed before the cluster that began first was asked for by name; still, nothing
+/// may be deleted on the strength of the answer.
 ///
 /// # Errors
 /// [`FindClustersError`].
@@ -57,6 +59,9 @@ pub async fn find_clusters(
             Err(FindClustersError::Key(_)) => {}
             Err(error) => return Err(error),
         }
+    }
+    if found.is_empty() {
+        found.extend(asked.first(prefix).await?);
     }
     found.sort();
     Ok(found)
@@ -99,6 +104,14 @@ impl Asked {
                 })
             }
             listed => listed.map_err(|error| self.failed(error)),
+        }
+    }
+
+    /// The cluster that began first, whatever lists show.
+    async fn first(&self, prefix: &str) -> Result<Option<FoundCluster>, FindClustersError> {
+        match first::read(&self.store, prefix).await.map_err(|error| self.failed(error))? {
+            Some(id) => self.cluster(prefix, &id).await,
+            None => Ok(None),
         }
     }
 

@@ -36,6 +36,7 @@ mod config;
 mod counters;
 mod delete;
 mod expiry;
+mod first;
 mod follow;
 mod ids;
 mod key;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::components::{Components, LocalStack, free_ports};
+use crate::components::{Components, LocalStack, Place, free_ports};
 use crate::groups::end_on_signal;
 use crate::test_run::{cargo_test, phase, plain_cargo_test};
 
@@ -52,7 +52,7 @@ pub(crate) fn run(soak: &Soak) -> Result<()> {
     }
     let components = Components::install_for_end_to_end()?;
     phase("building the tests", cargo_test(&components)?.arg("--no-run"))?;
-    let localstack = LocalStack::start(&components, free_ports(1)?)?;
+    let localstack = LocalStack::start(&components, &Place::here(), free_ports(1)?)?;
     let mut test = cargo_test(&components)?;
     test.args(["--test", "e2e", "--"]).env("ICECORE_TEST_S3_ENDPOINT", localstack.endpoint());
     match soak {

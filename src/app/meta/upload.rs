@@ -183,13 +183,14 @@ impl MetaUpload {
         let store = &self.parts.store;
         let next_producer_id = store.next_producer_id().await?;
         let policies = store.policies().await?;
+        let broker_settings = store.broker_overrides().await?;
         let mut topics = Vec::new();
         for stored in store.topics().await? {
             let log_starts = self.log_starts(&stored);
             let last_objects = self.last_objects(&stored).await?;
             topics.push(SnapshotTopic { stored, log_starts, last_objects });
         }
-        Ok(ClusterSnapshot { topics, policies, next_producer_id })
+        Ok(ClusterSnapshot { topics, policies, broker_settings, next_producer_id })
     }
 
     async fn last_objects(

@@ -447,9 +447,9 @@ async fn write_metadata(
     let store = off_thread(move || Ok(SqliteMetaStore::open(&path)?)).await?;
     let raised = plan.topics.iter().map(|topic| topic.stored.clone());
     let topics = raised.chain(plan.deleting.iter().cloned()).collect();
-    let policies = plan.policies.clone();
+    let given = (plan.policies.clone(), plan.broker_settings.clone());
     let ids = (cluster.cluster_id.as_str(), instance.as_str());
-    Ok(store.restore(ids, topics, policies, next_producer_id).await?)
+    Ok(store.restore(ids, topics, given, next_producer_id).await?)
 }
 
 async fn write_groups(

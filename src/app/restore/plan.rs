@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use icecore_tiering::{FoundPartition, ObjectName, PartitionKey};
 
 use crate::cluster::{ClusterSnapshot, SnapshotTopic};
-use crate::config::PolicyText;
+use crate::config::{BrokerOverrides, PolicyText};
 use crate::metadata::{StoredTopic, check_topic_name};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 
@@ -54,6 +54,8 @@ pub(super) struct Plan {
     pub(super) deleting: Vec<StoredTopic>,
     /// Policies that were given while the broker ran.
     pub(super) policies: Vec<PolicyText>,
+    /// The settings that were given for brokers while they ran.
+    pub(super) broker_settings: BrokerOverrides,
     /// Greater than every id that a snapshot or a topic's last segment can tell of.
     pub(super) next_producer_id: i64,
     /// Topics in the bucket that stay there and are not raised, since another has their name.
@@ -75,6 +77,7 @@ pub(super) fn plan(snapshot: Option<ClusterSnapshot>, found: Vec<FoundPartition>
     let next = snapshot.next_producer_id;
     plan.next_producer_id = next.saturating_add(UNSEEN_PRODUCER_IDS);
     plan.policies = snapshot.policies;
+    plan.broker_settings = snapshot.broker_settings;
     for topic in snapshot.topics {
         let remote = by_topic.remove(&topic.stored.id).unwrap_or_default();
         if topic.stored.deleting {

@@ -14,6 +14,9 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use tempfile::TempDir;
 
+/// The object that lies beside the clusters of a prefix.
+pub(crate) const FIRST_CLUSTER: &str = "first-cluster.json";
+
 /// A clock that starts at the machine's time and moves when told.
 pub(crate) struct TestClock(AtomicI64);
 
@@ -91,7 +94,7 @@ impl Fixture {
         }
     }
 
-    /// The names of all objects of this fixture, without what they all begin with.
+    /// The names of all objects of this fixture's cluster, without what they all begin with.
     pub(crate) async fn names(&self) -> Vec<String> {
         let store = self.store().await;
         let above = [store.url_prefix(), &self.config.prefix].join("/");
@@ -102,6 +105,7 @@ impl Fixture {
             names.push(name.trim_start_matches('/').to_owned());
         });
         list.await.unwrap();
+        names.retain(|name| name != FIRST_CLUSTER);
         names.sort();
         names
     }

@@ -54,9 +54,32 @@ pub(super) fn produce(
 
 fn consume_command(place: &Place, broker: &Broker, topic: &str, count: u64) -> Command {
     let mut command = tool(place, broker, "-C", topic);
+    whole(&mut command, count);
+    command
+}
+
+/// Makes it read the first `count` records as fast as they come.
+fn whole(command: &mut Command, count: u64) {
     command.args(["-o", "beginning", "-e", "-c", &count.to_string()]);
     command.args(["-X", "fetch.message.max.bytes=4194304"]);
-    command
+}
+
+/// Reads the first `count` records of partition 0 as another machine would: its client takes no
+/// processor that the brokers or the other clients want.
+pub(super) fn consume_from_afar(
+    place: &Place,
+    broker: &Broker,
+    topic: &str,
+    count: u64,
+) -> Result<()> {
+    let near = tool(place, broker, "-C", topic);
+    let mut far = Command::new("nice");
+    far.args(["-n", "19"]).arg(near.get_program()).args(near.get_args());
+    whole(&mut far, count);
+    let output = far.output().context("nice rdkafka_performance")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "rdkafka_performance failed: {said}");
+    Ok(())
 }
 
 /// Reads the first `count` records of partition 0.

@@ -1,5 +1,6 @@
 //! What a replay at full speed does to a producer and to a consumer at the tail, in one run: their
-//! times without it, then beside it, and what each of them moved.
+//! times without it, then beside it, and what each of them moved. The replay's client stands for one on
+//! another machine.
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::client::{Latency, beside, consume, times, tool};
+use super::client::{Latency, beside, consume, consume_from_afar, times, tool};
 use super::figures::{Figure, figure, of_latency};
 use super::load::{LOCAL, Load};
 
@@ -42,7 +43,7 @@ impl Load<'_> {
             let alone = self.hot(&format!("alone{acks}"), acks)?;
             let (rounds, began) = (AtomicU64::new(0), Instant::now());
             let replay = || {
-                consume(self.place, self.broker, &history, 1024, round)?;
+                consume_from_afar(self.place, self.broker, &history, round)?;
                 rounds.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             };

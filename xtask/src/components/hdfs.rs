@@ -1,4 +1,4 @@
-//! A real HDFS in one process: Hadoop's MiniDFSCluster.
+//! A real HDFS in one process: a NameNode and a DataNode.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ impl Hdfs {
         let folder = components.folder().join("hdfs");
         let (state, log) = (components.folder().join("hdfs-state"), components.log("hdfs"));
         super::remove(&state)?;
-        let source = folder.join("MiniDfs.java");
-        std::fs::write(&source, include_str!("hdfs/MiniDfs.java"))?;
+        let source = folder.join("Hdfs.java");
+        std::fs::write(&source, include_str!("hdfs/Hdfs.java"))?;
         // Its web server unpacks itself there, and does not clear it up.
         let scratch = components.fresh("hdfs-tmp")?;
         let mut command = place.command("java");

@@ -4,12 +4,11 @@
 //! newer cbor2, pyOpenSSL and cryptography lack what this release calls. What fails then says only
 //! "No component plugins found", so readiness asks for S3 itself, not for an answer.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Components, probe, virtual_environment};
+use super::{Components, Place, virtual_environment};
 use crate::groups::Group;
 
 const PACKAGES: &[&str] = &[
@@ -27,21 +26,22 @@ pub(super) fn install(components: &Components) -> Result<()> {
 
 /// A running one; it forgets its objects when it ends.
 pub(crate) struct LocalStack {
-    port: u16,
+    endpoint: String,
     group: Group,
 }
 
 impl LocalStack {
-    pub(crate) fn start(components: &Components, port: u16) -> Result<Self> {
+    pub(crate) fn start(components: &Components, place: &Place, port: u16) -> Result<Self> {
         let state = components.fresh("localstack-state")?;
-        let mut command = Command::new(components.folder().join("localstack/bin/python"));
+        let address = format!("{}:{port}", place.address());
+        let mut command = place.command(components.folder().join("localstack/bin/python"));
         command
             .args(["-m", "localstack.runtime.main"])
             .current_dir(&state)
             .env("TMPDIR", &state)
             .env("SERVICES", "s3")
             .env("EAGER_SERVICE_LOADING", "1")
-            .env("GATEWAY_LISTEN", format!("127.0.0.1:{port}"))
+            .env("GATEWAY_LISTEN", &address)
             .env("DISABLE_EVENTS", "1")
             .env("SKIP_SSL_CERT_DOWNLOAD", "1")
             .env("DNS_ADDRESS", "0");
@@ -49,14 +49,15 @@ impl LocalStack {
         let mut group = Group::start_logged("LocalStack", &mut command, &log)?;
         group
             .wait_until(READY, || {
-                probe::get(port, "/_localstack/health").is_ok_and(|health| serves_s3(&health))
+                let health = place.ask(port, "GET", "/_localstack/health");
+                health.is_some_and(|health| serves_s3(&health))
             })
             .with_context(|| format!("see {}", log.display()))?;
-        Ok(Self { port, group })
+        Ok(Self { endpoint: format!("http://{address}"), group })
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.endpoint.clone()
     }
 
     pub(super) fn id(&self) -> u32 {

@@ -73,8 +73,13 @@ impl Components {
     /// Installs what is needed beside a Kubernetes cluster.
     pub(crate) fn install_for_kubernetes() -> Result<Self> {
         tools::require_buildah()?;
-        let installers: [Installer; 4] =
-            [helm::install, versitygw::install, hdfs::install, clients::install_python];
+        let installers: [Installer; 5] = [
+            helm::install,
+            versitygw::install,
+            localstack::install,
+            hdfs::install,
+            clients::install_python,
+        ];
         Self::install_all(&installers)
     }
 

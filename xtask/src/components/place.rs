@@ -3,6 +3,9 @@
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
+/// How long an answer may take, in seconds.
+const ASK_SECONDS: &str = "5";
+
 /// A way in, and the address that components listen on there.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -41,5 +44,19 @@ impl Place {
         shell.arg("-c").arg(format!(": </dev/tcp/{}/{port}", self.address));
         shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         shell.status().is_ok_and(|status| status.success())
+    }
+
+    /// The whole answer, head and body, to a request without a body; `None` when there is none in time.
+    pub(crate) fn ask(&self, port: u16, method: &str, path: &str) -> Option<String> {
+        let request = format!(
+            "{method} {path} HTTP/1.1\\r\\nHost: {}\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n",
+            self.address
+        );
+        let script =
+            format!("exec 3<>/dev/tcp/{}/{port}; printf '{request}' >&3; cat <&3", self.address);
+        let mut shell = self.command("timeout");
+        shell.args([ASK_SECONDS, "bash", "-c", &script]).stdin(Stdio::null());
+        let answer = shell.output().ok().filter(|output| output.status.success())?;
+        String::from_utf8(answer.stdout).ok()
     }
 }

@@ -31,7 +31,7 @@ impl Stores {
         let next = name_node + hdfs::PORTS;
         let (start, here) = (Instant::now(), &Place::here());
         let stores = thread::scope(|scope| -> Result<Self> {
-            let localstack = scope.spawn(move || LocalStack::start(components, next));
+            let localstack = scope.spawn(move || LocalStack::start(components, here, next));
             let versitygw = scope.spawn(move || Versitygw::start(components, here, next + 1));
             let azurite = scope.spawn(move || Azurite::start(components, next + 2));
             let gcs = scope.spawn(move || FakeGcs::start(components, next + 3));

@@ -77,6 +77,8 @@ enum Part {
     Monitoring,
     /// HDFS beside the cluster
     Hdfs,
+    /// LocalStack's S3 beside the cluster
+    LocalStack,
     /// The replay fleet on S3 beside the cluster: read, scaled, killed, without the broker
     Fleet,
     /// S3 beside the cluster: replay, failures, upgrades, volumes, restore
@@ -148,6 +150,9 @@ impl Run {
         }
         if wanted(Part::Hdfs) {
             self.hdfs()?;
+        }
+        if wanted(Part::LocalStack) {
+            self.localstack()?;
         }
         if wanted(Part::Fleet) {
             self.fleet()?;

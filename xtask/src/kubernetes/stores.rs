@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
+use super::cluster::Values;
 use super::{Run, small};
 use crate::components::versitygw::{ACCESS_KEY, SECRET_KEY};
-use crate::components::{Hdfs, Versitygw, free_ports, hdfs};
+use crate::components::{Hdfs, LocalStack, Versitygw, free_ports, hdfs};
 
 const BUCKET: &str = "tiers";
 
@@ -18,9 +19,29 @@ impl Run {
             Hdfs::start(components, place, free_ports(hdfs::PORTS)?)
         })?;
         let values = small(&["hdfs.yaml", "node-port.yaml"])
-            .with("store.url", format!("{}/icecore", store.url()))
-            .with("store.options.dfs\\.client\\.use\\.datanode\\.hostname", true);
+            .with("store.url", format!("{}/icecore", store.url()));
         self.steps.step("installed on it", || self.cluster.install(&values))?;
+        self.seen_to_work_and_removed()
+    }
+
+    pub(super) fn localstack(&self) -> Result<()> {
+        self.steps.part("S3 of LocalStack");
+        let (place, components) = (&self.place, &self.components);
+        let store = self.steps.step("LocalStack beside the cluster, with a bucket", || {
+            let port = free_ports(1)?;
+            let store = LocalStack::start(components, place, port)?;
+            let answer = place.ask(port, "PUT", &format!("/{BUCKET}")).context("no answer")?;
+            ensure!(answer.starts_with("HTTP/1.1 200"), "no bucket: {answer}");
+            self.secrets()?;
+            Ok(store)
+        })?;
+        let values = on_s3(&store.endpoint());
+        self.steps
+            .step("installed on it, with keys from a Secret", || self.cluster.install(&values))?;
+        self.seen_to_work_and_removed()
+    }
+
+    fn seen_to_work_and_removed(&self) -> Result<()> {
         self.written_and_read_back()?;
         let cluster = &self.cluster;
         self.steps.step("uninstalled, and the claims deleted", || {
@@ -33,10 +54,7 @@ impl Run {
         self.steps.part("S3");
         let cluster = &self.cluster;
         let store = self.s3_store(BUCKET)?;
-        let values = small(&["s3.yaml", "node-port.yaml"])
-            .with("store.url", format!("s3://{BUCKET}/icecore"))
-            .with("store.options.endpoint", store.endpoint())
-            .with("store.options.region", "us-east-1");
+        let values = on_s3(&store.endpoint());
         self.steps
             .step("installed on it, with its keys from a Secret", || cluster.install(&values))?;
         let clients = self.written_and_read_back()?;
@@ -52,18 +70,24 @@ impl Run {
 
     /// An S3 with a bucket, and the Secrets of the examples with its keys.
     pub(super) fn s3_store(&self, bucket: &str) -> Result<Versitygw> {
-        let (place, components, cluster) = (&self.place, &self.components, &self.cluster);
+        let (place, components) = (&self.place, &self.components);
         self.steps.step("an S3 that checks signatures beside the cluster", || {
             let store = Versitygw::start(components, place, free_ports(1)?)?;
             std::fs::create_dir(store.folder().join(bucket))?;
-            let keys = [("access-key", ACCESS_KEY), ("secret-key", SECRET_KEY)];
-            let keys = keys.map(|(name, value)| format!("--from-literal={name}={value}"));
-            for secret in ["icecore-s3", "icecore-s3-read"] {
-                cluster.kubectl(&["delete", "secret", secret, "--ignore-not-found"])?;
-                cluster.kubectl(&["create", "secret", "generic", secret, &keys[0], &keys[1]])?;
-            }
+            self.secrets()?;
             Ok(store)
         })
+    }
+
+    /// The Secrets of the examples, with the keys of the S3 beside the cluster.
+    fn secrets(&self) -> Result<()> {
+        let keys = [("access-key", ACCESS_KEY), ("secret-key", SECRET_KEY)];
+        let keys = keys.map(|(name, value)| format!("--from-literal={name}={value}"));
+        for secret in ["icecore-s3", "icecore-s3-read"] {
+            self.cluster.kubectl(&["delete", "secret", secret, "--ignore-not-found"])?;
+            self.cluster.kubectl(&["create", "secret", "generic", secret, &keys[0], &keys[1]])?;
+        }
+        Ok(())
     }
 
     /// Clients outside write; when the local copies are gone, they read all of it again.
@@ -83,6 +107,14 @@ impl Run {
         })?;
         Ok(clients)
     }
+}
+
+/// The example for S3, with a bucket beside the cluster.
+fn on_s3(endpoint: &str) -> Values {
+    small(&["s3.yaml", "node-port.yaml"])
+        .with("store.url", format!("s3://{BUCKET}/icecore"))
+        .with("store.options.endpoint", endpoint)
+        .with("store.options.region", "us-east-1")
 }
 
 /// How many segments lie below a folder, and the bytes of all that does.

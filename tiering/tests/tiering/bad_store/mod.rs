@@ -20,6 +20,8 @@ use object_store::{
 };
 use parking_lot::Mutex;
 
+use crate::fixture::FIRST_CLUSTER;
+
 pub(crate) use pipe::Pipe;
 pub(crate) use script::{Call, Fault};
 use script::{Order, Script};
@@ -72,7 +74,7 @@ impl BadStore {
         *self.remembered.lock() = listed;
     }
 
-    /// The names of all objects.
+    /// The names of all objects of the cluster.
     pub(crate) async fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self
             .objects
@@ -80,6 +82,7 @@ impl BadStore {
             .map(|object| object.unwrap().location.to_string())
             .collect()
             .await;
+        names.retain(|name| !name.ends_with(FIRST_CLUSTER));
         names.sort();
         names
     }
