@@ -20,7 +20,7 @@ const OWN_SETTINGS: &[Setting] = &[
         Text,
         "",
         Any,
-        "The folder of that cache, for one broker alone; `cache` in the data directory when not set. What lies there may be deleted while the broker is stopped.",
+        "The folder of that cache; `cache` in the data directory when not set. Brokers and read-only servers of one user on one machine that name the same folder share one cache, and fetch each byte once for all; the cache.bytes of the one that owns it counts. What lies there may be deleted while all of them are stopped.",
     ),
     Setting::new(
         "logging.filter",

@@ -58,6 +58,18 @@ pub struct TieringMetrics {
     pub cache_evictions: Counter,
     /// Chunks of an earlier run that were wrong, and dropped.
     pub cache_wrong_chunks: Counter,
+    /// Chunks that another process of the machine had in the cache.
+    pub cache_shared_hits: Counter,
+    /// Chunks that were waited for while another process brought them.
+    pub cache_shared_flights: Counter,
+    /// Chunks that this process fetched or kept by itself because the cache's owner was no help.
+    pub cache_fallbacks: Counter,
+    /// Guests of the cache that were shown the door.
+    pub cache_refused_guests: Counter,
+    /// Processes that are guests of this one's cache.
+    pub cache_guests: Gauge,
+    /// 1 while the cache is another process's, else 0.
+    pub cache_is_guest: Gauge,
     /// Bytes that it holds.
     pub cache_bytes: Gauge,
     /// Bytes that it can hold.
@@ -148,6 +160,26 @@ impl TieringMetrics {
             cache_evictions: p.counter("icecore_cache_evictions", "Chunks dropped for others"),
             cache_wrong_chunks: p
                 .counter("icecore_cache_wrong_chunks", "Chunks of an earlier run that were wrong"),
+            cache_shared_hits: p.counter(
+                "icecore_cache_shared_hits",
+                "Chunks that another process of the machine had in the cache",
+            ),
+            cache_shared_flights: p.counter(
+                "icecore_cache_shared_flights",
+                "Waits for chunks that another process was bringing, and brought",
+            ),
+            cache_fallbacks: p.counter(
+                "icecore_cache_fallbacks",
+                "Chunks fetched or kept alone because the owner of the cache was no help",
+            ),
+            cache_refused_guests: p.counter(
+                "icecore_cache_refused_guests",
+                "Guests of the cache that were shown the door for what they sent",
+            ),
+            cache_guests: p
+                .gauge("icecore_cache_guests", "Processes that are guests of this one's cache"),
+            cache_is_guest: p
+                .gauge("icecore_cache_is_guest", "1 while the cache is another process's"),
             cache_bytes: p.gauge("icecore_cache_bytes", "Bytes the cache holds"),
             cache_size_bytes: p.gauge("icecore_cache_size_bytes", "Bytes the cache can hold"),
             replay_index_gets: gets_of("index"),

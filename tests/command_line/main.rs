@@ -11,6 +11,7 @@ mod policy_files;
 mod read_only;
 mod records;
 mod replay;
+mod shared_cache;
 mod tiers;
 mod told;
 mod topics;

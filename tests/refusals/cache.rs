@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::broker::{Running, bound};
+use crate::log_lines::line_with;
 
 /// A broker whose store is not on this disk, so that it needs a cache.
 async fn cached(data_dir: &Path, cache_dir: &Path, cache_bytes: &str) -> Running {
@@ -12,7 +13,7 @@ async fn cached(data_dir: &Path, cache_dir: &Path, cache_bytes: &str) -> Running
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cache_folder_of_another_broker_is_refused_at_the_start() {
+async fn the_cache_folder_of_another_broker_is_shared_with_it() {
     let dir = tempfile::tempdir().expect("dir");
     let cache_dir = dir.path().join("cache");
     let first = cached(&dir.path().join("first"), &cache_dir, "16777216").await;
@@ -21,11 +22,31 @@ async fn the_cache_folder_of_another_broker_is_refused_at_the_start() {
     assert_eq!(code, 200);
     assert!(page.contains("icecore_cache_wrong_chunks_total 0"), "{page}");
     let second = cached(&dir.path().join("second"), &cache_dir, "16777216").await;
-    let told = second.start_error().await.to_string();
-    assert!(told.contains("in use by another icecore"), "{told}");
-    assert!(told.contains("cache.dir"), "{told}");
-    first.ready().await;
+    second.ready().await;
+    let folder = cache_dir.to_str().expect("text");
+    line_with(&[folder, "this process is a guest of the read cache"]).await;
+    let shows = async |broker: &Running, line: &str| {
+        broker.until(line, async || broker.get("/metrics").await.1.contains(line)).await;
+    };
+    shows(&first, "icecore_cache_guests 1").await;
+    shows(&second, "icecore_cache_is_guest 1").await;
     first.stop().await;
+    shows(&second, "icecore_cache_is_guest 0").await;
+    second.ready().await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cache_folder_of_a_process_that_does_not_share_it_is_refused_at_the_start() {
+    let dir = tempfile::tempdir().expect("dir");
+    let cache_dir = dir.path().join("cache");
+    std::fs::create_dir(&cache_dir).expect("a folder");
+    let lock = std::fs::File::create(cache_dir.join("lock")).expect("a lock");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locked");
+    let broker = cached(&dir.path().join("data"), &cache_dir, "16777216").await;
+    let told = broker.start_error().await.to_string();
+    assert!(told.contains("in use by another icecore that does not share it"), "{told}");
+    assert!(told.contains("cache.dir"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,9 @@ const TOTAL_RATE: f64 = 400e6;
 const READ_BYTES: u64 = MIB;
 /// Each page of the history says where it belongs.
 const STAMP_EVERY: usize = 4096;
+/// Segments that all lie in the cache, and how often they are read from there.
+const CACHED: i64 = 12;
+const ROUNDS: usize = 5;
 const RAMP: Duration = Duration::from_secs(2);
 
 struct History {
@@ -57,7 +60,7 @@ fn main() -> io::Result<()> {
         history.eight_readers().await;
         history.random_looks().await;
         history.hundred_readers().await;
-        Ok(())
+        history.own_cache_and_another_ones().await
     })
 }
 
@@ -87,10 +90,13 @@ impl History {
 
     /// The crate over the store, with an empty cache.
     async fn open(&self, cache: &str, cache_bytes: u64) -> Arc<Tiering> {
+        self.open_with("manifest.db", cache, cache_bytes).await
+    }
+
+    async fn open_with(&self, manifest: &str, cache: &str, cache_bytes: u64) -> Arc<Tiering> {
         let mut settings = StoreSettings::new("memory://");
         settings.verify = Some(Verify::Size);
-        let (manifest, cache) =
-            (self.folder.path().join("manifest.db"), self.folder.path().join(cache));
+        let (manifest, cache) = (self.folder.path().join(manifest), self.folder.path().join(cache));
         let mut config = TieringConfig::new(settings.clone(), "bench", manifest, cache);
         config.cache_bytes = cache_bytes;
         config.part_bytes = 64 << 20;
@@ -286,6 +292,44 @@ impl History {
         tiering.close().await;
     }
 
+    /// What lies in the cache, read by its owner and, in turns, by a guest of it.
+    async fn own_cache_and_another_ones(&self) -> io::Result<()> {
+        let manifest = self.folder.path().join("manifest.db");
+        std::fs::copy(manifest, self.folder.path().join("guest.db"))?;
+        let owner = self.open("shared", 1 << 30).await;
+        let guest = self.open_with("guest.db", "shared", 1 << 30).await;
+        assert!(!owner.is_cache_guest() && guest.is_cache_guest());
+        read_some(&owner, &self.partition, CACHED, |_| {}).await;
+        let gets = self.store.gets();
+        let mut took = [(); 2].map(|()| Vec::new());
+        for _ in 0..ROUNDS {
+            for (took, reader) in took.iter_mut().zip([&owner, &guest]) {
+                let (began, cpu) = (Instant::now(), cpu_seconds());
+                let read = read_some(reader, &self.partition, CACHED, |_| {}).await as f64;
+                let rate = read / began.elapsed().as_secs_f64();
+                took.push((rate / 1e6, (cpu_seconds() - cpu) / (read / GIB)));
+            }
+        }
+        println!(
+            "what lies in the cache, {} MiB, {ROUNDS} times:",
+            CACHED as u64 * SEGMENT_BYTES / MIB
+        );
+        for (who, mut took) in ["its owner", "a guest"].into_iter().zip(took) {
+            took.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let (slowest, median, fastest) = (took[0].0, took[ROUNDS / 2], took[ROUNDS - 1].0);
+            println!(
+                "  {who}: {:.0} MB/s ({slowest:.0} to {fastest:.0}), CPU of all: {:.2} s a GiB",
+                median.0, median.1
+            );
+        }
+        let counted = guest.counters();
+        println!("  requests to the store: {}", self.store.gets() - gets);
+        println!("  lent: {}, fallbacks: {}", counted.shared_hits, counted.guest_fallbacks);
+        guest.close().await;
+        owner.close().await;
+        Ok(())
+    }
+
     fn lists(&self) -> u64 {
         self.store.counts.lists.load(Ordering::SeqCst)
     }
@@ -297,9 +341,19 @@ async fn find(tiering: &Tiering, partition: &PartitionKey, offset: i64) -> Segme
 }
 
 /// The whole history from its start, as fast as it comes; `each` is told how much was read.
-async fn read_all(tiering: &Tiering, partition: &PartitionKey, mut each: impl FnMut(u64)) -> u64 {
+async fn read_all(tiering: &Tiering, partition: &PartitionKey, each: impl FnMut(u64)) -> u64 {
+    read_some(tiering, partition, SEGMENTS, each).await
+}
+
+/// The first segments of the history.
+async fn read_some(
+    tiering: &Tiering,
+    partition: &PartitionKey,
+    segments: i64,
+    mut each: impl FnMut(u64),
+) -> u64 {
     let mut total = 0;
-    for number in 0..SEGMENTS {
+    for number in 0..segments {
         let segment = find(tiering, partition, number * 1000).await;
         let mut at = 0;
         while at < segment.size {

@@ -38,11 +38,16 @@ pub struct TieringConfig {
     pub prefix: String,
     /// The manifest's file. Its folder must exist and not be on a network file system.
     pub manifest_path: PathBuf,
-    /// The folder of the read cache; made if missing. Its content may be lost at any time.
+    /// The folder of the read cache; made if missing. Its content may be lost at any time. Processes of
+    /// one user on one machine that name the same folder share one cache.
     pub cache_dir: PathBuf,
     /// The size of the read cache on disk, taken at the start. Default 1 GiB, at least 1 MiB. Not
     /// used by `file://`.
     pub cache_bytes: u64,
+    /// How long a process waits for an answer of the one that owns the cache folder, if that is
+    /// another one; five times that for a write, and a hundred times for a chunk that another one
+    /// fetches. Default 50 ms.
+    pub cache_patience: Duration,
     /// Memory for `.index` objects; what has no room in it waits in the cache. Default 128 MiB.
     pub index_cache_bytes: usize,
     /// Downloads at a time. Each holds one chunk of 256 KiB in memory. A quarter of them is kept for
@@ -106,6 +111,7 @@ impl TieringConfig {
             manifest_path: manifest_path.into(),
             cache_dir: cache_dir.into(),
             cache_bytes: 1 << 30,
+            cache_patience: Duration::from_millis(50),
             index_cache_bytes: 128 << 20,
             downloads_max: 32,
             read_ahead_bytes_max: 256 << 20,

@@ -73,7 +73,17 @@ counters! {
     chunk_fills,
     /// Chunks that gave way for others.
     chunk_evictions,
-    /// Chunks of an earlier run that were not what they should be, and were dropped.
+    /// Chunks that another process of this machine had in the cache, and lent.
+    shared_hits,
+    /// Waits for a chunk that another process, or another download, was bringing, and brought.
+    shared_flights,
+    /// Chunks that a guest of the cache fetched or kept by itself, because their owner was silent,
+    /// gone or had no room, or that were waited for too long.
+    guest_fallbacks,
+    /// Guests of the cache that were shown the door for what they sent.
+    guest_refusals,
+    /// Chunks of an earlier run, or of another process, that were not what they should be, and were
+    /// dropped.
     wrong_chunks,
     /// Bodies from the store that were short or failed their checksum.
     wrong_bytes,

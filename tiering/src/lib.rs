@@ -20,9 +20,9 @@
 //!
 //! The modules: `key` (object names), `bundle` (the `.index` object), `store` (calls with
 //! deadlines), `manifest` (rows), `meta` (snapshots of what the caller keeps beside segments),
-//! `cache` (chunks on the local disk), then one for each operation: `upload`, `read`, `expiry` and
-//! `delete`, `collect`, `check`, `reconcile` (with `scan` and `lineage`), and `follow`, for a process
-//! that reads a store which another one owns.
+//! `cache` (chunks on the local disk), `share` (one such cache for all processes of a machine), then
+//! one for each operation: `upload`, `read`, `expiry` and `delete`, `collect`, `check`, `reconcile`
+//! (with `scan` and `lineage`), and `follow`, for a process that reads a store which another one owns.
 
 mod backoff;
 mod bundle;
@@ -48,9 +48,11 @@ mod owner;
 mod partition;
 mod priority;
 mod read;
+mod recent;
 mod reconcile;
 mod scan;
 mod segment;
+mod share;
 mod steps;
 mod store;
 mod tiering;

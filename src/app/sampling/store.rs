@@ -34,14 +34,12 @@ pub(super) struct Sampler {
 
 impl Sampler {
     pub(super) fn new(started: &Started, tiering: &Arc<Tiering>, metrics: &Arc<Metrics>) -> Self {
-        let metrics = metrics.clone();
-        metrics.tiering.cache_size_bytes.set(number(tiering.cache_size_bytes()));
         Self {
             tiering: tiering.clone(),
             broker: started.broker.clone(),
             upkeep: started.upkeep.clone(),
             view: started.follower.as_ref().map(Follower::view),
-            metrics,
+            metrics: metrics.clone(),
             before: Box::default(),
         }
     }
@@ -55,6 +53,9 @@ impl Sampler {
         let failing = self.upkeep.failing().map_or(0, |failing| failing.partitions as u64);
         self.metrics.tiering.failing_partitions.set(number(failing));
         self.metrics.tiering.cache_bytes.set(number(self.tiering.cache_held_bytes()));
+        self.metrics.tiering.cache_size_bytes.set(number(self.tiering.cache_size_bytes()));
+        self.metrics.tiering.cache_guests.set(self.tiering.cache_guests());
+        self.metrics.tiering.cache_is_guest.set(self.tiering.is_cache_guest().into());
         let left_alone = self.tiering.store_state() != StoreState::Answering;
         self.metrics.store.is_left_alone.set(left_alone.into());
         let age = self.view.as_ref().map(|view| number(view.age().as_secs()));
@@ -88,6 +89,10 @@ fn count_cache(metrics: &Metrics, before: &CounterValues, now: &CounterValues) {
     metrics.cache_fills.inc_by(now.chunk_fills - before.chunk_fills);
     metrics.cache_evictions.inc_by(now.chunk_evictions - before.chunk_evictions);
     metrics.cache_wrong_chunks.inc_by(now.wrong_chunks - before.wrong_chunks);
+    metrics.cache_shared_hits.inc_by(now.shared_hits - before.shared_hits);
+    metrics.cache_shared_flights.inc_by(now.shared_flights - before.shared_flights);
+    metrics.cache_fallbacks.inc_by(now.guest_fallbacks - before.guest_fallbacks);
+    metrics.cache_refused_guests.inc_by(now.guest_refusals - before.guest_refusals);
 }
 
 fn count_store(metrics: &StoreMetrics, before: &CounterValues, now: &CounterValues) {

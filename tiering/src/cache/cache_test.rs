@@ -1,5 +1,7 @@
 //! What a reader notices of the cache.
 
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -158,4 +160,33 @@ async fn a_chunk_of_no_length_or_too_much_is_refused_and_its_slot_is_free() {
         opened.fill(chunk).await.unwrap();
     }
     assert_eq!(opened.counters().chunk_evictions, 0);
+}
+
+/// What `sendfile` gave to a socket lies in the pages of the file until it is sent.
+async fn sends_what_it_had(folder: &Path) {
+    let opened = Opened::new(folder, 4);
+    let pins = [0, 4, 8, 12].map(|chunk| opened.fill(chunk));
+    let pins = futures::future::try_join_all(pins).await.unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let server = listener.accept().unwrap().0;
+    server.set_nonblocking(true).unwrap();
+    let mut at = pins[0].position();
+    let sent = rustix::fs::sendfile(&server, pins[0].file(), Some(&mut at), 65536).unwrap();
+    // Nobody holds the slot any more, and the client has read nothing yet.
+    drop(pins);
+    for chunk in [16, 20, 24, 28] {
+        drop(opened.fill(chunk).await.unwrap());
+    }
+    assert!(!opened.has(0).await, "its slot is another chunk's");
+    let mut bytes = vec![0; sent];
+    client.read_exact(&mut bytes).unwrap();
+    assert!(sent > 0 && bytes == content(&key(0))[..sent], "{}", folder.display());
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_to_a_client_does_not_change_when_its_slot_is_used_again() {
+    let (disk, memory) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm"));
+    sends_what_it_had(disk.path()).await;
+    sends_what_it_had(memory.unwrap_or(disk).path()).await;
 }

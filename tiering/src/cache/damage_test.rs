@@ -173,7 +173,7 @@ async fn a_chunk_is_dropped_once_for_all_who_check_it() {
     let looks = [opened.cache.get(&key(3)), opened.cache.get(&key(3)), opened.cache.get(&key(3))];
     for look in looks {
         let Lookup::Unchecked(unchecked) = look else { panic!("found at the start") };
-        assert!(unchecked.check().await.is_none());
+        assert!(unchecked.check(None).await.is_none());
     }
     assert!(matches!(opened.cache.get(&key(3)), Lookup::Missing));
     assert_eq!(opened.counters().wrong_chunks, 1);

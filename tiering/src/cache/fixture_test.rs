@@ -73,6 +73,7 @@ pub(super) fn settings(folder: &Path, chunks: u64) -> CacheSettings {
         bytes: chunks * CHUNK_BYTES,
         // The threads of the cache before may still be at their last job.
         claim_wait: Duration::from_secs(20),
+        patience: Duration::from_secs(20),
         clock: Arc::new(SystemClock),
         steps: Arc::new(RunThrough),
         counters: Arc::default(),
@@ -107,7 +108,7 @@ impl Opened {
         let pin = match self.cache.get(&key(chunk)) {
             Lookup::Missing => return false,
             Lookup::Ready(pin) => pin,
-            Lookup::Unchecked(unchecked) => match unchecked.check().await {
+            Lookup::Unchecked(unchecked) => match unchecked.check(None).await {
                 Some(pin) => pin,
                 None => return false,
             },

@@ -12,7 +12,7 @@ use std::path::Path;
 use super::entry::{
     ENTRY_BYTES, Entry, HEADER_BYTES, HeaderError, IndexId, decode_header, encode_header, position,
 };
-use super::slabs::allocate;
+use super::slabs::{allocate, unnamed_file};
 
 /// Entries that are read at a time when the index is opened.
 const ENTRIES_AT_ONCE: u32 = 16 * 1024;
@@ -47,6 +47,14 @@ impl IndexFile {
             file.set_len(len)?;
         }
         allocate(&file, len)?;
+        Ok(Self { file, id, slots })
+    }
+
+    /// An index that no other cache will find.
+    pub(super) fn unnamed(folder: &Path, slots: u32) -> io::Result<Self> {
+        let file = unnamed_file(folder)?;
+        let id = begin(&file)?;
+        allocate(&file, position(slots))?;
         Ok(Self { file, id, slots })
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use super::ChunkKey;
-use super::pin::{Hold, Pin, Reserved};
+use super::pin::{Held, Hold, Pin, Reserved};
 use super::shared::Shared;
 use super::worker;
 
@@ -22,6 +22,9 @@ const JOBS_MAX: usize = 8;
 /// How long a job may take from being asked for to its end.
 const JOB_WAIT: Duration = Duration::from_secs(30);
 
+/// Whether these bytes are a chunk.
+pub(crate) type IsRight = Box<dyn FnOnce(&[u8]) -> bool + Send>;
+
 /// Something to do on the disk.
 pub(super) enum Job {
     /// Write a chunk and its entry.
@@ -29,10 +32,19 @@ pub(super) enum Job {
         slot: Reserved,
         key: ChunkKey,
         bytes: Bytes,
-        done: oneshot::Sender<io::Result<Arc<Pin>>>,
+        /// Whether whoever fills it knows that the bytes are the chunk's.
+        is_checked: bool,
+        done: oneshot::Sender<io::Result<Held>>,
     },
-    /// Compare a chunk of an earlier run with its entry.
-    Check { hold: Hold, key: ChunkKey, len: u32, done: oneshot::Sender<Option<Arc<Pin>>> },
+    /// Compare a chunk of an earlier run, or of another process, with its entry and with what its
+    /// reader knows of it.
+    Check {
+        hold: Hold,
+        key: ChunkKey,
+        len: u32,
+        is_right: Option<IsRight>,
+        done: oneshot::Sender<Option<Arc<Pin>>>,
+    },
     /// Note in its entry that a chunk is protected.
     Promoted { slot: u32, key: ChunkKey },
 }

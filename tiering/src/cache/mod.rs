@@ -10,8 +10,9 @@
 //! `worker` are the threads that touch the disk, `writeback` keeps them from flooding it.
 //!
 //! Invariants:
-//! - A slot is overwritten only when nobody holds a [`Pin`] of it, and found under its key only when
-//!   all its bytes are written.
+//! - A slot is written anew only when nobody holds a [`Pin`] of it, and then in new pages: what
+//!   `sendfile` took from it may not have left the machine. It is found under its key only when all
+//!   its bytes are written.
 //! - Nothing that an earlier process wrote is served before its bytes were compared with the
 //!   checksum in the index. So no order of writes is asked of the disk, nothing is ever synced, and
 //!   any garbage in any file costs a download and nothing else.
@@ -41,21 +42,27 @@ mod policy_test;
 mod reuse_test;
 mod shared;
 mod slabs;
+pub(crate) mod slot_locks;
 mod slots;
 mod worker;
 mod writeback;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+pub(crate) use claim::{Era, open_era, read_era};
+pub(crate) use lanes::IsRight;
 pub use open::CacheOpenError;
 pub(crate) use open::CacheSettings;
-pub(crate) use pin::{Pin, Slot, Unchecked};
+pub(crate) use pin::{Held, Pin, Slot, Unchecked};
+pub(crate) use slabs::slab_name;
 
 use crate::ids::SegmentId;
 use lanes::{Job, Lanes};
-use pin::{Hold, Reserved};
+use parking_lot::Mutex;
+use pin::Reserved;
 use shared::Shared;
 
 /// The cache's unit: a multiple of the block that a checksum of the `.index` object covers.
@@ -85,7 +92,7 @@ pub(crate) struct CacheFull;
 pub(crate) enum Lookup {
     /// Bytes that are right, held where they lie.
     Ready(Arc<Pin>),
-    /// Bytes that an earlier process left.
+    /// Bytes that an earlier process left, or another one brought.
     Unchecked(Unchecked),
     /// Nothing.
     Missing,
@@ -95,25 +102,66 @@ pub(crate) enum Lookup {
 pub(crate) struct Cache {
     shared: Arc<Shared>,
     lanes: Lanes,
+    /// What processes may still read that nobody here hears of any more. It is locked over calls of
+    /// the system, by the thread that speaks with processes alone.
+    left: Mutex<Vec<Held>>,
+    left_count: AtomicU32,
 }
 
 impl Cache {
     /// Looks a chunk up and holds it. Memory only: it never waits for the disk.
     pub(crate) fn get(self: &Arc<Self>, key: &ChunkKey) -> Lookup {
+        self.hold(key).map_or(Lookup::Missing, |held| held.into_found(self, *key))
+    }
+
+    /// Holds a chunk for who checks it by himself. It counts as a use.
+    pub(crate) fn hold(&self, key: &ChunkKey) -> Option<Held> {
         let now = self.shared.now();
-        let Some(found) = self.shared.slots.lock().get(key, now) else {
-            return Lookup::Missing;
-        };
+        let found = self.shared.slots.lock().get(key, now)?;
         if found.promoted {
             // A hint for the next start, dropped when the threads are busy.
             self.lanes.offer(found.slot, Job::Promoted { slot: found.slot, key: *key });
         }
-        let hold = Hold::of(&self.shared, found.slot);
-        if !found.checked {
-            return Lookup::Unchecked(Unchecked::new(self, hold, *key, found.len));
+        Some(Held::new(&self.shared, found))
+    }
+
+    /// A chunk that turned out to be wrong is not found any more. Its entry in the index stays: it
+    /// is compared before it is served after the next start.
+    pub(crate) fn forget(&self, key: &ChunkKey) {
+        if let Some(held) = self.hold(key) {
+            self.shared.slots.lock().forget(held.slot());
         }
-        self.shared.counters.chunk_hits.bump();
-        Lookup::Ready(Arc::new(Pin::new(hold, found.len)))
+    }
+
+    /// Keeps what a process held that is not heard of any more, until [`Cache::sweep`] finds that it
+    /// does not read from there.
+    pub(crate) fn leave(&self, held: impl IntoIterator<Item = Held>) {
+        let mut left = self.left.lock();
+        left.extend(held);
+        self.left_count.store(left.len() as u32, Ordering::Relaxed);
+    }
+
+    /// Lets go of what nobody reads any more of that. A call of the system for each chunk.
+    pub(crate) fn sweep(&self) {
+        let is_read = |held: &Held| self.shared.slabs.is_locked(held.slot()).unwrap_or(true);
+        let mut left = self.left.lock();
+        left.retain(is_read);
+        self.left_count.store(left.len() as u32, Ordering::Relaxed);
+    }
+
+    /// How many slots are kept that way.
+    pub(crate) fn left(&self) -> u32 {
+        self.left_count.load(Ordering::Relaxed)
+    }
+
+    /// Which owner of its folder this is; nothing where the files have no name.
+    pub(crate) fn era(&self) -> Era {
+        self.shared.claim.as_ref().map_or_else(Era::default, |claim| claim.era)
+    }
+
+    /// How many slots lie in one file.
+    pub(crate) fn slots_per_slab(&self) -> u32 {
+        self.shared.slabs.slots_per_slab()
     }
 
     /// A slot for a chunk that is to be downloaded. What was used least gives way for it.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 use super::claim::{Claim, claim};
 use super::index_file::IndexFile;
 use super::lanes::Lanes;
+use super::pin::Held;
 use super::shared::Shared;
 use super::slabs::{SLOTS_PER_SLAB, Slabs};
 use super::slots::Slots;
@@ -28,13 +30,16 @@ const SLOTS_MAX: u64 = 1 << 31;
 const AGAIN_AFTER: u32 = 30;
 
 /// What [`Cache::open`] needs.
+#[derive(Clone)]
 pub(crate) struct CacheSettings {
     /// The folder; made if missing.
     pub(crate) dir: PathBuf,
     /// The room of all chunks: at least four of them, rounded down to whole ones.
     pub(crate) bytes: u64,
-    /// How long to wait for another cache that is letting go of the folder.
+    /// How long to wait for another cache that is letting go of the folder, or begins to share it.
     pub(crate) claim_wait: Duration,
+    /// How long to wait for an answer of another process that shares the folder.
+    pub(crate) patience: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) steps: Arc<dyn Steps>,
     pub(crate) counters: Arc<Counters>,
@@ -48,8 +53,9 @@ pub enum CacheOpenError {
     Size(u64),
     /// Another process has it.
     #[error(
-        "the folder {} of the read cache is in use by another icecore: stop it, or give each its \
-         own cache.dir",
+        "the folder {} of the read cache is in use by another icecore that does not share it: \
+         stop it, or give each its own cache.dir (one cache is shared by processes of one user on \
+         one machine, and of one version of icecore)",
         .0.display()
     )]
     InUse(PathBuf),
@@ -78,6 +84,17 @@ pub enum CacheOpenError {
 }
 
 impl Cache {
+    /// Opens a cache of its own in the folder of another one: nobody finds it, and it is gone with
+    /// this process. Blocks.
+    ///
+    /// # Errors
+    /// When the disk fails or has no room.
+    pub(crate) fn open_spare(settings: CacheSettings, slots: u32) -> io::Result<Arc<Self>> {
+        let slabs = Slabs::unnamed(&settings.dir, slots)?;
+        let index = IndexFile::unnamed(&settings.dir, slots)?;
+        start(settings, slabs, index, Slots::new(slots, AGAIN_AFTER), None)
+    }
+
     /// Opens the cache of a folder with what an earlier process left in it. Blocks: it takes the
     /// room on the disk and reads the index, but none of the chunks.
     ///
@@ -116,6 +133,21 @@ fn open(settings: CacheSettings, slots: u32, claim: Claim) -> io::Result<Arc<Cac
         took_ms = began.elapsed().as_millis(),
         "the read cache is open"
     );
+    start(settings, slabs, index, slots, Some(claim))
+}
+
+fn start(
+    settings: CacheSettings,
+    slabs: Slabs,
+    index: IndexFile,
+    mut slots: Slots,
+    claim: Option<Claim>,
+) -> io::Result<Arc<Cache>> {
+    let mut left = slabs.locked_slots()?;
+    left.retain(|slot| *slot < slots.count());
+    left.sort_unstable();
+    left.dedup();
+    left.iter().for_each(|slot| slots.hold_left(*slot));
     let shared = Arc::new(Shared {
         slots: Mutex::new(slots),
         freed: Notify::new(),
@@ -125,10 +157,12 @@ fn open(settings: CacheSettings, slots: u32, claim: Claim) -> io::Result<Arc<Cac
         steps: settings.steps,
         opened_ms: settings.clock.now_ms(),
         clock: settings.clock,
-        _claim: claim,
+        claim,
     });
+    let left: Vec<_> = left.into_iter().map(|slot| Held::left(&shared, slot)).collect();
     let lanes = Lanes::start(&shared)?;
-    Ok(Arc::new(Cache { shared, lanes }))
+    let left_count = AtomicU32::new(left.len() as u32);
+    Ok(Arc::new(Cache { shared, lanes, left: Mutex::new(left), left_count }))
 }
 
 /// What the index names, each chunk to be checked before its first use.

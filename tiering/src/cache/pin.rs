@@ -1,4 +1,5 @@
-//! Who holds a slot: readers by a [`Pin`], a check by an [`Unchecked`], a download by a [`Slot`].
+//! Who holds a slot: readers by a [`Pin`], a check by an [`Unchecked`], a download by a [`Slot`], and
+//! another process by a [`Held`].
 //!
 //! Invariant: each of them gives up its slot exactly once, when it is dropped, wherever that is: in
 //! the reader, in a queue, or on a thread of the cache.
@@ -10,10 +11,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::lanes::Job;
+use super::lanes::{IsRight, Job};
 use super::shared::Shared;
 use super::slabs::Place;
-use super::{CHUNK_BYTES, Cache, ChunkKey};
+use super::slots::Found;
+use super::{CHUNK_BYTES, Cache, ChunkKey, Lookup};
 
 /// Keeps a filled slot from being overwritten.
 pub(super) struct Hold {
@@ -41,17 +43,72 @@ impl Drop for Hold {
     }
 }
 
+/// A chunk in its place until this is dropped, for who checks it by himself.
+pub(crate) struct Held {
+    hold: Hold,
+    len: u32,
+    is_checked: bool,
+}
+
+impl Held {
+    pub(super) fn new(shared: &Arc<Shared>, found: Found) -> Self {
+        let Found { slot, len, checked, .. } = found;
+        Self { hold: Hold::of(shared, slot), len, is_checked: checked }
+    }
+
+    /// A slot that is kept, not for what is in it.
+    pub(super) fn left(shared: &Arc<Shared>, slot: u32) -> Self {
+        Self { hold: Hold::of(shared, slot), len: 0, is_checked: false }
+    }
+
+    /// The number of its slot.
+    pub(crate) fn slot(&self) -> u32 {
+        self.hold.slot
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// For a reader of this process.
+    pub(crate) fn into_found(self, cache: &Arc<Cache>, key: ChunkKey) -> Lookup {
+        let Self { hold, len, is_checked } = self;
+        if !is_checked {
+            return Lookup::Unchecked(Unchecked { cache: Arc::clone(cache), hold, key, len });
+        }
+        hold.shared.counters.chunk_hits.bump();
+        Lookup::Ready(Arc::new(Pin::new(hold, len)))
+    }
+}
+
 /// A chunk, right and in its place until this is dropped.
 pub(crate) struct Pin {
-    _hold: Hold,
+    _keeper: Keeper,
     place: Place,
     len: u32,
+}
+
+/// What keeps a chunk in its place.
+enum Keeper {
+    Slot { _hold: Hold },
+    Other { _loan: Box<dyn Send + Sync> },
 }
 
 impl Pin {
     pub(super) fn new(hold: Hold, len: u32) -> Self {
         let place = hold.shared.slabs.place(hold.slot);
-        Self { _hold: hold, place, len }
+        Self { _keeper: Keeper::Slot { _hold: hold }, place, len }
+    }
+
+    /// A chunk in another process's cache, which stays as long as `loan` is not dropped.
+    pub(crate) fn lent(
+        file: Arc<File>,
+        position: u64,
+        len: u32,
+        loan: Box<dyn Send + Sync>,
+    ) -> Self {
+        Self { _keeper: Keeper::Other { _loan: loan }, place: Place { file, position }, len }
     }
 
     /// The file that the chunk lies in.
@@ -80,17 +137,14 @@ pub(crate) struct Unchecked {
 }
 
 impl Unchecked {
-    pub(super) fn new(cache: &Arc<Cache>, hold: Hold, key: ChunkKey, len: u32) -> Self {
-        Self { cache: Arc::clone(cache), hold, key, len }
-    }
-
-    /// Reads the chunk on a thread of the cache and compares it with its checksum. `None` when it is
-    /// wrong or cannot be read, and then it is forgotten; and when the cache's disk is stuck.
-    pub(crate) async fn check(self) -> Option<Arc<Pin>> {
+    /// Reads the chunk on a thread of the cache and compares it with its checksum, and with what
+    /// the reader knows of it. `None` when it is wrong or cannot be read, and then it is forgotten;
+    /// and when the cache's disk is stuck.
+    pub(crate) async fn check(self, is_right: Option<IsRight>) -> Option<Arc<Pin>> {
         let Self { cache, hold, key, len } = self;
         let (done, checked) = oneshot::channel();
         let slot = hold.slot();
-        let job = Job::Check { hold, key, len, done };
+        let job = Job::Check { hold, key, len, is_right, done };
         let pin = cache.lanes.run(slot, job, checked).await.ok()??;
         cache.shared.counters.chunk_hits.bump();
         Some(pin)
@@ -115,12 +169,12 @@ impl Reserved {
     }
 
     /// The chunk is written: it is found under its key from here on, and held.
-    pub(super) fn filled(mut self, key: ChunkKey, len: u32) -> Arc<Pin> {
+    pub(super) fn filled(mut self, key: ChunkKey, len: u32, is_checked: bool) -> Held {
         let slot = self.slot.take().unwrap_or_default();
-        let found = self.shared.slots.lock().fill(slot, key, len);
+        let found = self.shared.slots.lock().fill(slot, key, len, is_checked);
         // The chunk may have been there: then a slot is free.
         self.shared.freed.notify_one();
-        Arc::new(Pin::new(Hold::of(&self.shared, found.slot), found.len))
+        Held::new(&self.shared, found)
     }
 }
 
@@ -151,6 +205,20 @@ impl Slot {
     /// # Errors
     /// When the disk fails or is stuck; when `bytes` are none or more than a chunk has.
     pub(crate) async fn fill(self, key: ChunkKey, bytes: Bytes) -> io::Result<Arc<Pin>> {
+        let Held { hold, len, .. } = self.write(key, bytes, true).await?;
+        Ok(Arc::new(Pin::new(hold, len)))
+    }
+
+    /// Writes what another process says is the chunk: it is compared with what its readers know of
+    /// it before it is served here.
+    ///
+    /// # Errors
+    /// As [`Slot::fill`].
+    pub(crate) async fn fill_unchecked(self, key: ChunkKey, bytes: Bytes) -> io::Result<Held> {
+        self.write(key, bytes, false).await
+    }
+
+    async fn write(self, key: ChunkKey, bytes: Bytes, is_checked: bool) -> io::Result<Held> {
         let Self { cache, reserved } = self;
         if bytes.is_empty() || bytes.len() as u64 > CHUNK_BYTES {
             let what = format!("a chunk of {} bytes", bytes.len());
@@ -158,7 +226,7 @@ impl Slot {
         }
         let (done, filled) = oneshot::channel();
         let slot = reserved.slot();
-        let job = Job::Fill { slot: reserved, key, bytes, done };
+        let job = Job::Fill { slot: reserved, key, bytes, is_checked, done };
         cache.lanes.run(slot, job, filled).await?
     }
 }

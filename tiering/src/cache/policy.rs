@@ -159,6 +159,16 @@ impl Policy {
         }
     }
 
+    /// Keeps a slot out of the queues that somebody else reads from, whatever is in it now.
+    pub(super) fn hold_left(&mut self, slot: u32) {
+        if self.slots[slot as usize].stage != Stage::Empty {
+            return self.hold(slot);
+        }
+        self.empty.remove(&mut self.links, slot);
+        self.slots[slot as usize].holds = 1;
+        self.restage(slot, Stage::Forgotten);
+    }
+
     /// Lets go of a held slot. True when nobody holds it any more.
     pub(super) fn release(&mut self, slot: u32) -> bool {
         let Slot { stage, holds, .. } = &mut self.slots[slot as usize];

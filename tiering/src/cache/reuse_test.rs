@@ -22,7 +22,7 @@ fn read(slots: &mut Slots, key: ChunkKey, now: u32) -> bool {
     }
     let taken = slots.take().unwrap();
     slots.admit(taken.slot, &key, now);
-    let filled = slots.fill(taken.slot, key, CHUNK_BYTES as u32);
+    let filled = slots.fill(taken.slot, key, CHUNK_BYTES as u32, true);
     slots.release(filled.slot);
     // Fetched ahead of the reader, who comes now.
     let found = slots.get(&key, now).unwrap();

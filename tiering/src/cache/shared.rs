@@ -25,8 +25,9 @@ pub(super) struct Shared {
     pub(super) steps: Arc<dyn Steps>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) opened_ms: i64,
-    /// The last to go: nobody else may write to a file that somebody here still reads.
-    pub(super) _claim: Claim,
+    /// The last to go: nobody else may write to a file that somebody here still reads. None of a
+    /// cache whose files have no name.
+    pub(super) claim: Option<Claim>,
 }
 
 impl Shared {

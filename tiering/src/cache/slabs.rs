@@ -18,9 +18,12 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
 use super::CHUNK_BYTES;
+use super::slot_locks::locked;
 
 /// Slots of a full slab: 1 GiB.
 pub(super) const SLOTS_PER_SLAB: u32 = 4096;
+/// How the names of files begin that have a name for a moment alone.
+const SPARE: &str = "spare-";
 /// The unit in which the system tells how much of the disk a file has.
 const DISK_BLOCK_BYTES: u64 = 512;
 
@@ -70,10 +73,58 @@ impl Slabs {
         Ok(slabs)
     }
 
+    /// One slab that no other cache will find, and that goes with this one.
+    pub(super) fn unnamed(folder: &Path, slots: u32) -> io::Result<Self> {
+        let file = Arc::new(unnamed_file(folder)?);
+        allocate(&file, u64::from(slots) * CHUNK_BYTES)?;
+        let slab = Slab { file, found_bytes: 0 };
+        Ok(Self { files: vec![slab], slots_per_slab: slots })
+    }
+
+    /// How many slots a full file has.
+    pub(super) fn slots_per_slab(&self) -> u32 {
+        self.slots_per_slab
+    }
+
+    /// The slots that other processes have locked, in no order; some may come twice, and some may
+    /// be beyond those that the cache has.
+    pub(super) fn locked_slots(&self) -> io::Result<Vec<u32>> {
+        let mut slots = Vec::new();
+        for (slab, first) in self.files.iter().zip((0_u32..).step_by(self.slots_per_slab as usize))
+        {
+            let bytes = u64::from(self.slots_per_slab) * CHUNK_BYTES;
+            for Range { start, end } in locked(&slab.file, 0..bytes)? {
+                let within = start / CHUNK_BYTES..end.div_ceil(CHUNK_BYTES);
+                slots.extend(within.map(|slot| first.saturating_add(slot as u32)));
+            }
+        }
+        Ok(slots)
+    }
+
+    /// Whether another process has locked a slot.
+    pub(super) fn is_locked(&self, slot: u32) -> io::Result<bool> {
+        let Place { file, position } = self.place(slot);
+        Ok(!locked(&file, position..position + CHUNK_BYTES)?.is_empty())
+    }
+
     pub(super) fn place(&self, slot: u32) -> Place {
         let file = &self.files[self.slab_of(slot) as usize].file;
         let position = u64::from(slot % self.slots_per_slab) * CHUNK_BYTES;
         Place { file: Arc::clone(file), position }
+    }
+
+    /// Parts a slot from its bytes before others are written there: what was sent of them lies in pages
+    /// of the file until the socket is done with it, and those keep what they had. The room stays the
+    /// file's where the file system can do that.
+    pub(super) fn renew(&self, slot: u32) -> io::Result<()> {
+        let Place { file, position } = self.place(slot);
+        for how in [FallocateFlags::ZERO_RANGE, FallocateFlags::PUNCH_HOLE] {
+            match fallocate_all(&file, how | FallocateFlags::KEEP_SIZE, position, CHUNK_BYTES) {
+                Err(Errno::OPNOTSUPP) => {}
+                done => return Ok(done?),
+            }
+        }
+        Ok(())
     }
 
     /// Whether the slot's bytes were there before this opening.
@@ -103,7 +154,24 @@ impl Slab {
 }
 
 fn path(folder: &Path, slab: u32) -> PathBuf {
-    folder.join(format!("slab-{slab:04}"))
+    folder.join(slab_name(slab))
+}
+
+/// The name of a slab in the cache's folder.
+pub(crate) fn slab_name(slab: u32) -> String {
+    format!("slab-{slab:04}")
+}
+
+/// A file that goes when it is closed. A process that dies right here leaves its name to the next
+/// opening of the cache.
+pub(super) fn unnamed_file(folder: &Path) -> io::Result<File> {
+    let path = folder.join(format!("{SPARE}{}", uuid::Uuid::new_v4().simple()));
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    match fs::remove_file(&path) {
+        // Somebody has just opened the cache.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(file),
+        removed => removed.map(|()| file),
+    }
 }
 
 /// Whether the disk has what the files lack of their room.
@@ -127,7 +195,13 @@ fn look_for_room(folder: &Path, wanted: &[(PathBuf, u64)]) -> io::Result<()> {
 }
 
 fn open_slab(path: &Path, bytes: u64) -> io::Result<Slab> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let open = || File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let mut file = open()?;
+    // A part that is to be cut off may still be read by another process: it keeps the old file.
+    if !locked(&file, bytes..u64::MAX >> 1)?.is_empty() {
+        fs::remove_file(path)?;
+        file = open()?;
+    }
     let found_bytes = file.metadata()?.len();
     let slab = Slab { file: Arc::new(file), found_bytes: found_bytes.min(bytes) };
     if found_bytes > bytes {
@@ -142,30 +216,40 @@ fn open_slab(path: &Path, bytes: u64) -> io::Result<Slab> {
 
 /// Gives the file `bytes` of room on the disk; what is in it stays.
 pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    match fallocate_all(file, FallocateFlags::empty(), 0, bytes) {
+        Err(Errno::OPNOTSUPP) => {
+            tracing::warn!(
+                "this file system cannot set room aside for the cache: a full disk will show as \
+                 failed reads"
+            );
+            file.set_len(bytes)
+        }
+        done => Ok(done?),
+    }
+}
+
+fn fallocate_all(file: &File, how: FallocateFlags, start: u64, bytes: u64) -> Result<(), Errno> {
     loop {
-        match fallocate(file, FallocateFlags::empty(), 0, bytes) {
-            Ok(()) => return Ok(()),
+        match fallocate(file, how, start, bytes) {
             Err(Errno::INTR) => {}
-            Err(Errno::OPNOTSUPP) => {
-                tracing::warn!(
-                    "this file system cannot set room aside for the cache: a full disk will show \
-                     as failed reads"
-                );
-                return file.set_len(bytes);
-            }
-            Err(error) => return Err(error.into()),
+            done => return done,
         }
     }
 }
 
-/// Removes the slabs numbered `kept` and above.
+/// Removes the slabs numbered `kept` and above, and files that should have no name.
 fn remove_surplus(folder: &Path, kept: u32) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         let number = name.to_str().and_then(|name| name.strip_prefix("slab-"));
-        if number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|slab| slab >= kept) {
-            fs::remove_file(entry.path())?;
+        let surplus =
+            number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|slab| slab >= kept);
+        if surplus || name.to_str().is_some_and(|name| name.starts_with(SPARE)) {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
     }
     Ok(())

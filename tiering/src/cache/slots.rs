@@ -108,7 +108,7 @@ impl Slots {
 
     /// The reserved slot holds the chunk: it is found from here on, and held once. When another slot
     /// has it already, that one is held instead, and the reserved one is empty again.
-    pub(super) fn fill(&mut self, slot: u32, key: ChunkKey, len: u32) -> Found {
+    pub(super) fn fill(&mut self, slot: u32, key: ChunkKey, len: u32, is_checked: bool) -> Found {
         if let Some(other) = self.find(&key) {
             self.policy.hold(other);
             let Kept { len, checked, .. } = self.kept[other as usize];
@@ -120,8 +120,13 @@ impl Slots {
             self.release(other);
         }
         self.policy.fill(slot);
-        self.insert(slot, Kept { key, len, checked: true });
-        Found { slot, len, checked: true, promoted: false }
+        self.insert(slot, Kept { key, len, checked: is_checked });
+        Found { slot, len, checked: is_checked, promoted: false }
+    }
+
+    /// Keeps a slot from being given out that somebody else reads from: it counts as held.
+    pub(super) fn hold_left(&mut self, slot: u32) {
+        self.policy.hold_left(slot);
     }
 
     /// Takes up a chunk of an earlier run. No: another slot has it, or this one is not empty.
@@ -217,7 +222,7 @@ mod tests {
     fn filled(slots: &mut Slots, chunk: u32) -> Found {
         let taken = slots.take().unwrap();
         slots.admit(taken.slot, &key(chunk), 0);
-        slots.fill(taken.slot, key(chunk), 10 + chunk)
+        slots.fill(taken.slot, key(chunk), 10 + chunk, true)
     }
 
     #[test]
@@ -256,6 +261,21 @@ mod tests {
         assert_eq!(slots.is_checked(0, &key(1)), Some(true));
         assert_eq!(slots.is_checked(2, &key(1)), None);
         assert_eq!(slots.held_bytes(), 11);
+    }
+
+    #[test]
+    fn a_slot_that_somebody_else_reads_is_not_given_out_whatever_is_in_it() {
+        let mut slots = Slots::new(4, 30);
+        assert!(slots.restore(1, key(1), 99, Class::Probation));
+        slots.hold_left(1);
+        slots.hold_left(2);
+        let given = |slots: &mut Slots| {
+            std::iter::from_fn(|| slots.take()).map(|taken| taken.slot).collect::<Vec<_>>()
+        };
+        assert_eq!(given(&mut slots), [0, 3]);
+        assert!(slots.has(&key(1)), "what is in it is of use all the same");
+        assert!(slots.release(2) && slots.release(1));
+        assert_eq!(given(&mut slots), [2, 1]);
     }
 
     #[test]

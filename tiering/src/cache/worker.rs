@@ -3,8 +3,12 @@
 //! The steps of a fill, none of which waits for the disk to have it:
 //!
 //! ```text
-//! the chunk into its slot -> its entry into the index -> found in memory -> write-back begun
+//! the slot emptied -> the chunk into it -> its entry into the index -> found in memory
+//!     -> write-back begun
 //! ```
+//! The slot is emptied by the file system, not written over: its old bytes may still be on their way to
+//! a client, in the pages of the file (`Slabs::renew`).
+//!
 //! Until the entry is written the index still names the chunk that lay there before, with another
 //! checksum: after a crash it is found wrong and dropped.
 
@@ -16,8 +20,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::entry::Entry;
-use super::lanes::Job;
-use super::pin::{Hold, Pin, Reserved};
+use super::lanes::{IsRight, Job};
+use super::pin::{Held, Hold, Pin, Reserved};
 use super::policy::Class;
 use super::shared::Shared;
 use super::writeback::Writeback;
@@ -34,17 +38,18 @@ pub(super) fn run(shared: &Arc<Shared>, mut jobs: mpsc::Receiver<Job>) {
     while let Some(job) = jobs.blocking_recv() {
         // Who asked may be gone by now: then the answer is dropped, and the slot let go with it.
         match job {
-            Job::Fill { slot, key, bytes, done } => {
+            Job::Fill { slot, key, bytes, is_checked, done } => {
                 let number = slot.slot();
-                let filled = fill(shared, slot, key, &bytes);
+                let filled = fill(shared, slot, key, &bytes, is_checked);
                 let written = filled.is_ok();
                 drop(done.send(filled));
                 if written {
                     write_back(shared, &mut writeback, number, bytes.len() as u64);
                 }
             }
-            Job::Check { hold, key, len, done } => {
-                drop(done.send(check(shared, hold, &key, len, &mut buffer)));
+            Job::Check { hold, key, len, is_right, done } => {
+                let bytes = &mut buffer[..len as usize];
+                drop(done.send(check(shared, hold, &key, is_right, bytes)));
             }
             Job::Promoted { slot, key } => {
                 if let Err(error) = note_promotion(shared, slot, &key) {
@@ -55,9 +60,16 @@ pub(super) fn run(shared: &Arc<Shared>, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-fn fill(shared: &Shared, reserved: Reserved, key: ChunkKey, bytes: &Bytes) -> io::Result<Arc<Pin>> {
+fn fill(
+    shared: &Shared,
+    reserved: Reserved,
+    key: ChunkKey,
+    bytes: &Bytes,
+    is_checked: bool,
+) -> io::Result<Held> {
     let (slot, len) = (reserved.slot(), bytes.len() as u32);
     let class = shared.slots.lock().admit(slot, &key, shared.now());
+    shared.slabs.renew(slot)?;
     let place = shared.slabs.place(slot);
     place.file.write_all_at(bytes, place.position)?;
     shared.reached(Step::ChunkWritten)?;
@@ -65,7 +77,7 @@ fn fill(shared: &Shared, reserved: Reserved, key: ChunkKey, bytes: &Bytes) -> io
     shared.index.write(slot, &entry)?;
     shared.reached(Step::ChunkRecorded)?;
     shared.counters.chunk_fills.bump();
-    Ok(reserved.filled(key, len))
+    Ok(reserved.filled(key, len, is_checked))
 }
 
 /// Has the chunk written out now, in small portions. When the disk fails to take some of what was
@@ -85,34 +97,30 @@ fn check(
     shared: &Arc<Shared>,
     hold: Hold,
     key: &ChunkKey,
-    len: u32,
-    buffer: &mut [u8],
+    wanted: Option<IsRight>,
+    bytes: &mut [u8],
 ) -> Option<Arc<Pin>> {
     let slot = hold.slot();
     // Somebody else asked for the same check.
     let known = shared.slots.lock().is_checked(slot, key)?;
     if !known {
-        match is_right(shared, slot, key, len, buffer) {
+        let right = is_right(shared, slot, key, bytes)
+            .map(|right| right && wanted.is_none_or(|is_wanted| is_wanted(bytes)));
+        match right {
             Ok(true) => shared.slots.lock().set_checked(slot),
             Ok(false) => return drop_wrong(shared, slot, None),
             Err(error) => return drop_wrong(shared, slot, Some(error)),
         }
     }
-    Some(Arc::new(Pin::new(hold, len)))
+    Some(Arc::new(Pin::new(hold, bytes.len() as u32)))
 }
 
-fn is_right(
-    shared: &Shared,
-    slot: u32,
-    key: &ChunkKey,
-    len: u32,
-    buffer: &mut [u8],
-) -> io::Result<bool> {
-    let entry = shared.index.read(slot)?;
+fn is_right(shared: &Shared, slot: u32, key: &ChunkKey, bytes: &mut [u8]) -> io::Result<bool> {
+    let (entry, len) = (shared.index.read(slot)?, bytes.len() as u32);
     let Some(entry) = entry.filter(|entry| entry.key == *key && entry.len == len) else {
         return Ok(false);
     };
-    let (place, bytes) = (shared.slabs.place(slot), &mut buffer[..len as usize]);
+    let place = shared.slabs.place(slot);
     place.file.read_exact_at(bytes, place.position)?;
     Ok(crc64(&[bytes]) == entry.sum)
 }

@@ -1,4 +1,5 @@
-//! One request to the store for contiguous chunks, streamed into the cache chunk by chunk.
+//! One request to the store for contiguous chunks, streamed into the cache chunk by chunk. What another
+//! process of the machine has, or is bringing, is left out of it.
 //!
 //! Each chunk is of use as soon as its bytes are there and right: memory holds one chunk at a time,
 //! whatever the length of the request.
@@ -15,6 +16,8 @@ use tokio::time::Instant;
 use super::ReadError;
 use super::engine::Engine;
 use super::stream::Run;
+use crate::cache::Pin;
+use crate::share::{Claim, Found, Turn};
 use crate::store::{StoreError, WrongBytes};
 
 /// Wrong bytes are fetched this often before they count as damage in the store.
@@ -28,6 +31,10 @@ pub(super) async fn run(engine: Arc<Engine>, run: Run) {
         download.fail(error);
     }
 }
+
+/// Chunks that turn out to be wrong where others left them: after so many in a run the rest is
+/// fetched, whatever is said to be there.
+const WRONG_MAX: usize = 3;
 
 struct Download {
     engine: Arc<Engine>,
@@ -52,10 +59,41 @@ enum Failed {
 
 impl Download {
     async fn fetch(&mut self) -> Result<(), ReadError> {
-        let mut fruitless = 0;
+        let mut wrong = 0;
         while !self.left.is_empty() {
+            let (cache, count) = (&self.engine.cache, self.left.len() as u32);
+            let turn = match wrong {
+                0..WRONG_MAX => cache.turn(self.run.source.key(self.left.start), count).await,
+                _ => Turn::Fetch(cache.alone(count)),
+            };
+            match turn {
+                Turn::Here(found) => wrong += usize::from(!self.take(found).await),
+                Turn::Fetch(mut claim) => self.download(&mut claim).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up chunks that are there. No: one of them is not what it should be, or not there any
+    /// more.
+    async fn take(&mut self, found: Vec<Found>) -> bool {
+        let any = !found.is_empty();
+        for found in found {
+            let (source, chunk) = (&self.run.source, self.left.start);
+            let Some(pin) = found.check(Some(source.is_right(chunk))).await else { return false };
+            self.landed(chunk, pin);
+        }
+        any
+    }
+
+    /// Fetches what nobody else brings.
+    async fn download(&mut self, claim: &mut Claim) -> Result<(), ReadError> {
+        let end = self.left.end.min(self.left.start.saturating_add(claim.count()));
+        self.engine.store.counters().cache_misses.add(u64::from(end - self.left.start));
+        let mut fruitless = 0;
+        while self.left.start < end {
             let before = self.left.start;
-            let error = match self.stream().await {
+            let error = match self.stream(claim, end).await {
                 Ok(()) => return Ok(()),
                 Err(Failed::Here(error)) => return Err(error),
                 Err(Failed::Store(error)) => error,
@@ -76,15 +114,15 @@ impl Download {
         Ok(())
     }
 
-    /// One request for what is left.
-    async fn stream(&mut self) -> Result<(), Failed> {
+    /// One request for what is left before `end`.
+    async fn stream(&mut self, claim: &mut Claim, end: u32) -> Result<(), Failed> {
         let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&self.run.source));
         let asked_at = Instant::now();
-        let range = source.bytes(&self.left);
+        let range = source.bytes(&(self.left.start..end));
         engine.store.counters().log_gets.bump();
         let body = engine.store.open_range(&source.name, source.size(), range.clone()).await;
         let mut body = body.map_err(Failed::Store)?;
-        while !self.left.is_empty() {
+        while self.left.start < end {
             let chunk = self.left.start;
             let bytes = source.bytes(&(chunk..chunk + 1));
             let len = bytes.end - bytes.start;
@@ -100,7 +138,9 @@ impl Download {
                 let wrong = WrongBytes::Checksum { position };
                 return Err(Failed::Store(StoreError::wrong_bytes(&source.name, wrong)));
             }
-            self.keep(chunk, taken).await.map_err(Failed::Here)?;
+            let kept = claim.keep(source.key(chunk), taken).await;
+            let pin = kept.map_err(|error| Failed::Here(error.into()))?;
+            self.landed(chunk, pin);
             engine.link().lock().received(engine.now(), len);
         }
         if let Some(first_at) = body.first_at() {
@@ -110,13 +150,9 @@ impl Download {
         Ok(())
     }
 
-    async fn keep(&mut self, chunk: u32, bytes: bytes::Bytes) -> Result<(), ReadError> {
-        let key = self.run.source.key(chunk);
-        let slot = self.engine.cache.reserve().await.map_err(|_| ReadError::CacheFull)?;
-        let pin = slot.fill(key, bytes).await.map_err(ReadError::disk)?;
+    fn landed(&mut self, chunk: u32, pin: Arc<Pin>) {
         self.left.start = chunk + 1;
-        self.engine.land(&key, &Ok(pin));
-        Ok(())
+        self.engine.land(&self.run.source.key(chunk), &Ok(pin));
     }
 
     /// Who waits for the chunk at fault is told; who waits for one behind it asks again.

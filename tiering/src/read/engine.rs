@@ -26,8 +26,9 @@ use super::source::{Source, Wanted, chunk_after, chunk_at, chunk_start};
 use super::sources::Sources;
 use super::streams::Streams;
 use super::{FileSlice, READ_BYTES_MAX, ReadError};
-use crate::cache::{CHUNK_BYTES, Cache, ChunkKey, Lookup, Pin, Unchecked};
+use crate::cache::{CHUNK_BYTES, ChunkKey, Lookup, Pin, Unchecked};
 use crate::config::{Pace, TieringConfig};
+use crate::share::SharedCache;
 use crate::store::Store;
 
 /// How often a read looks for a chunk. Each look after the first means that what brought the chunk
@@ -38,14 +39,11 @@ pub(super) type Landed = Result<Arc<Pin>, ReadError>;
 
 pub(super) struct Engine {
     pub(super) store: Arc<Store>,
-    pub(super) cache: Arc<Cache>,
+    pub(super) cache: Arc<SharedCache>,
     pub(super) pace: Arc<dyn Pace>,
     sources: Arc<Sources>,
     board: Mutex<Board<oneshot::Sender<Landed>>>,
     link: Mutex<Link>,
-    /// No read holds more than this: half of the slots, so that two readers never wait for slots
-    /// that the other one holds.
-    hold_bytes_max: u64,
     /// Where downloads run; where they are asked for if nowhere else.
     runtime: Option<Handle>,
     started: Instant,
@@ -63,12 +61,10 @@ impl Engine {
     pub(super) fn new(
         config: &TieringConfig,
         store: Arc<Store>,
-        cache: Arc<Cache>,
+        cache: Arc<SharedCache>,
         sources: Arc<Sources>,
     ) -> Arc<Self> {
-        let half = u64::from(cache.slots() / 2) * CHUNK_BYTES;
-        // The other half is for what was read lately, and for what is being sent.
-        let streams = Streams::new(half, config.read_ahead_bytes_max);
+        let streams = Streams::new(hold_bytes_max(&cache), config.read_ahead_bytes_max);
         Arc::new(Self {
             store,
             cache,
@@ -76,7 +72,6 @@ impl Engine {
             sources,
             board: Mutex::new(Board::new(streams, config.downloads_max)),
             link: Mutex::default(),
-            hold_bytes_max: half,
             runtime: config.downloads_on.clone(),
             started: Instant::now(),
         })
@@ -89,7 +84,8 @@ impl Engine {
         wanted: &Wanted,
     ) -> Result<Vec<FileSlice>, ReadError> {
         let start = wanted.range.start;
-        let hold = start.saturating_add(self.hold_bytes_max);
+        let hold_max = hold_bytes_max(&self.cache);
+        let hold = start.saturating_add(hold_max);
         let enough = wanted.enough.min(hold);
         let most = wanted.range.end.min(start.saturating_add(READ_BYTES_MAX)).max(enough).min(hold);
         let wanted = Wanted { enough, ..wanted.clone() };
@@ -109,7 +105,7 @@ impl Engine {
         let fresh = u64::from(self.cache.fresh_slots()) * CHUNK_BYTES;
         let mut board = self.board.lock();
         // What is fetched beyond this would push out what was fetched before it and not read yet.
-        board.streams.set_budget(fresh.min(self.hold_bytes_max));
+        board.streams.set_budget(fresh.min(hold_max));
         board.end(self.now(), reading, len, waited, &link);
         drop(board);
         self.pump();
@@ -132,7 +128,7 @@ impl Engine {
                     return Ok(pin);
                 }
                 Look::Unchecked(unchecked) => {
-                    if let Some(pin) = unchecked.check().await {
+                    if let Some(pin) = unchecked.check(Some(source.is_right(chunk))).await {
                         self.store.counters().cache_hits.bump();
                         return Ok(pin);
                     }
@@ -193,7 +189,6 @@ impl Engine {
         loop {
             let next = self.board.lock().next(self.now(), |key| self.has(key));
             let Some(run) = next else { break };
-            self.store.counters().cache_misses.add(run.chunks.len() as u64);
             let span = run.span.clone();
             runtime.spawn(download::run(Arc::clone(self), run).instrument(span));
         }
@@ -243,6 +238,13 @@ impl Engine {
     pub(super) fn now(&self) -> Duration {
         self.started.elapsed()
     }
+}
+
+/// No read holds more than this, and no more is fetched ahead: half of the slots, so that two readers
+/// never wait for slots that the other one holds. The other half is for what was read lately, and for
+/// what is being sent.
+fn hold_bytes_max(cache: &SharedCache) -> u64 {
+    u64::from((cache.slots() / 2).max(1)) * CHUNK_BYTES
 }
 
 /// What a read wants of a chunk that begins at `start`.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::share::KeepError;
 use crate::store::{StoreError, WrongBytes};
 
 /// A remote read that failed. Cheap to clone: every waiter of one download gets it.
@@ -89,5 +90,14 @@ impl ReadError {
 
     pub(super) fn disk(error: io::Error) -> Self {
         Self::Disk(Arc::new(error))
+    }
+}
+
+impl From<KeepError> for ReadError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::Full(_) => Self::CacheFull,
+            KeepError::Disk(error) => Self::disk(error),
+        }
     }
 }

@@ -24,7 +24,6 @@ mod forecast;
 mod link;
 mod opened;
 mod plan;
-mod recent;
 mod replays;
 mod shelf;
 #[cfg(test)]
@@ -52,17 +51,18 @@ pub use replays::{ReplayStream, Replays};
 pub use source::Wanted;
 
 use crate::bundle::{BlockChecks, BundleHeader, IndexBundle};
-use crate::cache::{Cache, Pin};
+use crate::cache::Pin;
 use crate::config::TieringConfig;
 use crate::ids::SegmentId;
 use crate::key::Layout;
 use crate::manifest::Manifest;
+use crate::recent::Recent;
 use crate::segment::Segment;
+use crate::share::SharedCache;
 use crate::store::Store;
 use crate::tiering::Tiering;
 use engine::Engine;
 use opened::{OpenedError, OpenedObject};
-use recent::Recent;
 use shelf::Shelf;
 use source::Source;
 use sources::Sources;
@@ -104,9 +104,9 @@ impl Reader {
         store: Arc<Store>,
         manifest: Arc<Manifest>,
         layout: Arc<Layout>,
-        cache: Option<Arc<Cache>>,
+        cache: Option<Arc<SharedCache>>,
     ) -> Self {
-        let shelf = cache.as_ref().and_then(Shelf::on);
+        let shelf = cache.clone().map(Shelf::on);
         let sources = Sources::new(config, Arc::clone(&store), manifest, layout, shelf);
         let sources = Arc::new(sources);
         let engine =

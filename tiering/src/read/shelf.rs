@@ -3,8 +3,9 @@
 //! An index of a large segment has some megabytes. Memory holds those that are in use; the others
 //! wait on the disk, so that a hundred readers do not fetch theirs again and again.
 //!
-//! Invariant: nothing is believed of what lies there. An index is verified whole each time it is
-//! read, and one that is not whole is fetched anew.
+//! Invariants: nothing is believed of what lies there: an index is verified whole each time it is
+//! read, and one that is not whole is fetched anew; its first chunk is written last, so that who
+//! waits for that finds the others.
 
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::cache::{CHUNK_BYTES, Cache, ChunkKey, Lookup, Pin};
+use crate::cache::{CHUNK_BYTES, ChunkKey, Pin};
 use crate::ids::SegmentId;
+use crate::share::{Claim, Found, SharedCache, Turn};
 
 /// Chunks of an index are numbered from here on: no log has so many.
 const FIRST: u32 = 1 << 31;
@@ -22,29 +24,52 @@ const SLOTS_MIN: u32 = 64;
 
 /// The indexes of a cache.
 #[derive(Clone)]
-pub(super) struct Shelf(Arc<Cache>);
+pub(super) struct Shelf(Arc<SharedCache>);
+
+/// What the shelf has of an index object.
+pub(super) enum Shelved {
+    /// Its bytes, if it is right.
+    Here(Bytes),
+    /// Nothing that is of use. Where it is to be kept, when there is room for it and nobody else
+    /// brings it.
+    Missing(Option<Place>),
+}
+
+/// The place of an index that is to be fetched.
+pub(super) struct Place {
+    claim: Claim,
+    segment: SegmentId,
+    chunks_max: u32,
+}
 
 impl Shelf {
-    /// On a cache that is large enough.
-    pub(super) fn on(cache: &Arc<Cache>) -> Option<Self> {
-        (cache.slots() >= SLOTS_MIN).then(|| Self(Arc::clone(cache)))
+    pub(super) fn on(cache: Arc<SharedCache>) -> Self {
+        Self(cache)
     }
 
-    /// Whether an index object is there, at least its start.
+    /// Whether this process has an index object, at least its start.
     pub(super) fn has(&self, segment: SegmentId) -> bool {
-        self.0.has(&ChunkKey { segment, chunk: FIRST })
+        self.0.has(&key(segment, 0))
     }
 
-    /// What is there of an index object; nothing when not even its start is.
-    pub(super) async fn load(&self, segment: SegmentId) -> Option<Bytes> {
+    /// What is there of an index object. Waits while somebody else brings it.
+    pub(super) async fn load(&self, segment: SegmentId) -> Shelved {
+        let chunks_max = self.0.room_slots() / SLOTS_MIN;
+        if chunks_max == 0 {
+            return Shelved::Missing(None);
+        }
         let mut pins = Vec::new();
-        for chunk in FIRST..FIRST + self.chunks_max() {
-            let pin = match self.0.get(&ChunkKey { segment, chunk }) {
-                Lookup::Ready(pin) => Some(pin),
-                Lookup::Unchecked(unchecked) => unchecked.check().await,
-                Lookup::Missing => None,
+        for n in 0..chunks_max {
+            let found = match self.0.turn(key(segment, n), 1).await {
+                Turn::Here(found) => found,
+                Turn::Fetch(claim) if n == 0 => {
+                    return Shelved::Missing(Some(Place { claim, segment, chunks_max }));
+                }
+                // It may be whole where nobody could look for the rest: it is left as it is.
+                Turn::Fetch(claim) if claim.is_alone() => return Shelved::Missing(None),
+                Turn::Fetch(_) => break,
             };
-            let Some(pin) = pin else { break };
+            let Some(pin) = first(found).await else { break };
             let is_last = pin.len() < CHUNK_BYTES;
             pins.push(pin);
             if is_last {
@@ -52,35 +77,59 @@ impl Shelf {
             }
         }
         if pins.is_empty() {
-            return None;
+            return Shelved::Missing(None);
         }
-        let read = tokio::task::spawn_blocking(move || read(&pins)).await;
-        read.ok()?.inspect_err(|error| tracing::warn!(%error, "the cache cannot be read")).ok()
+        match tokio::task::spawn_blocking(move || read(&pins)).await {
+            Ok(Ok(bytes)) => Shelved::Here(bytes),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the cache cannot be read");
+                Shelved::Missing(None)
+            }
+            Err(_) => Shelved::Missing(None),
+        }
     }
 
+    /// What was there of an index, of so many bytes, is not right, or not all of it. Gives the place of
+    /// the next one.
+    pub(super) async fn clear(&self, segment: SegmentId, bytes: usize) -> Option<Place> {
+        for n in 0..chunks(bytes) {
+            self.0.forget(&key(segment, n));
+        }
+        match self.load(segment).await {
+            Shelved::Missing(place) => place,
+            Shelved::Here(_) => None,
+        }
+    }
+}
+
+impl Place {
     /// Keeps an index object, if there is room.
-    pub(super) async fn keep(self, segment: SegmentId, bytes: Bytes) {
-        let chunks = bytes.len().div_ceil(CHUNK_BYTES as usize);
-        if chunks > self.chunks_max() as usize {
+    pub(super) async fn keep(mut self, bytes: Bytes) {
+        let count = chunks(bytes.len());
+        if count > self.chunks_max {
             return;
         }
-        let mut rest = bytes;
-        for chunk in FIRST.. {
-            if rest.is_empty() {
-                return;
-            }
-            let part = rest.split_to(rest.len().min(CHUNK_BYTES as usize));
-            let Ok(slot) = self.0.reserve().await else { return };
-            if let Err(error) = slot.fill(ChunkKey { segment, chunk }, part).await {
-                tracing::warn!(%error, "the cache cannot be written");
+        for n in (0..count).rev() {
+            let start = n as usize * CHUNK_BYTES as usize;
+            let part = bytes.slice(start..bytes.len().min(start + CHUNK_BYTES as usize));
+            if let Err(error) = self.claim.keep(key(self.segment, n), part).await {
+                tracing::debug!(%error, "an index has no place in the cache");
                 return;
             }
         }
     }
+}
 
-    fn chunks_max(&self) -> u32 {
-        self.0.slots() / SLOTS_MIN
-    }
+fn key(segment: SegmentId, n: u32) -> ChunkKey {
+    ChunkKey { segment, chunk: FIRST + n }
+}
+
+fn chunks(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(CHUNK_BYTES as usize)).unwrap_or(u32::MAX)
+}
+
+async fn first(found: Vec<Found>) -> Option<Arc<Pin>> {
+    found.into_iter().next()?.check(None).await
 }
 
 fn read(pins: &[Arc<Pin>]) -> io::Result<Bytes> {

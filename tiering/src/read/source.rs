@@ -6,7 +6,7 @@ use std::sync::Arc;
 use object_store::path::Path;
 
 use crate::bundle::{BlockChecks, IndexBundle};
-use crate::cache::{CHUNK_BYTES, ChunkKey};
+use crate::cache::{CHUNK_BYTES, ChunkKey, IsRight};
 use crate::ids::{Offset, SegmentId};
 use crate::partition::PartitionKey;
 use crate::segment::Segment;
@@ -67,6 +67,16 @@ impl Source {
 
     pub(super) fn key(&self, chunk: u32) -> ChunkKey {
         ChunkKey { segment: self.segment, chunk }
+    }
+
+    /// Tells whether bytes are one of its chunks.
+    pub(super) fn is_right(self: &Arc<Self>, chunk: u32) -> IsRight {
+        let source = Arc::clone(self);
+        Box::new(move |bytes| {
+            let Range { start, end } = source.bytes(&(chunk..chunk.saturating_add(1)));
+            bytes.len() as u64 == end.saturating_sub(start)
+                && source.checks.first_wrong(start, bytes).is_none()
+        })
     }
 
     /// How many chunks it has.

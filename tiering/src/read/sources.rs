@@ -12,8 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::download::FETCHES_MAX;
 use super::flight::Flights;
-use super::recent::Recent;
-use super::shelf::Shelf;
+use super::shelf::{Place, Shelf, Shelved};
 use super::source::Source;
 use super::{ReadError, describes};
 use crate::bundle::IndexBundle;
@@ -21,6 +20,7 @@ use crate::config::{Pace, TieringConfig};
 use crate::ids::SegmentId;
 use crate::key::{Layout, ObjectPart};
 use crate::manifest::Manifest;
+use crate::recent::Recent;
 use crate::segment::{LocalState, Segment};
 use crate::store::{Store, StoreError, WrongBytes};
 
@@ -164,10 +164,13 @@ struct Fetch {
 
 impl Fetch {
     async fn run(self) -> Result<IndexBundle, ReadError> {
-        if let Some(found) = self.on_shelf().await {
-            self.store.counters().cache_hits.bump();
-            return Ok(found);
-        }
+        let place = match self.on_shelf().await {
+            Ok(found) => {
+                self.store.counters().cache_hits.bump();
+                return Ok(found);
+            }
+            Err(place) => place,
+        };
         self.store.counters().cache_misses.bump();
         let mut fetches = 0;
         loop {
@@ -178,10 +181,9 @@ impl Fetch {
                 }
                 Err(error) => return Err(ReadError::from_store(error)),
                 Ok((bundle, fetched)) => {
-                    if let Some(shelf) = self.shelf {
-                        let segment = self.segment.segment_id;
+                    if let Some(place) = place {
                         tokio::spawn(async move {
-                            shelf.keep(segment, fetched.bytes).await;
+                            place.keep(fetched.bytes).await;
                             drop(fetched.room);
                         });
                     }
@@ -191,10 +193,19 @@ impl Fetch {
         }
     }
 
-    async fn on_shelf(&self) -> Option<IndexBundle> {
-        let bytes = self.shelf.as_ref()?.load(self.segment.segment_id).await?;
-        let bundle = IndexBundle::decode(bytes).ok()?;
-        describes(&bundle.header, &self.segment).then_some(bundle)
+    /// The index, or where it is to be kept once it is fetched.
+    async fn on_shelf(&self) -> Result<IndexBundle, Option<Place>> {
+        let Some(shelf) = &self.shelf else { return Err(None) };
+        let segment = self.segment.segment_id;
+        let bytes = match shelf.load(segment).await {
+            Shelved::Here(bytes) => bytes,
+            Shelved::Missing(place) => return Err(place),
+        };
+        let len = bytes.len();
+        match IndexBundle::decode(bytes) {
+            Ok(bundle) if describes(&bundle.header, &self.segment) => Ok(bundle),
+            _ => Err(shelf.clear(segment, len).await),
+        }
     }
 
     /// An index, decoded and as it came.

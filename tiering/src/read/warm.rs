@@ -55,6 +55,8 @@ impl Tiering {
     /// What the cache can hold, in bytes; 0 without one.
     #[must_use]
     pub fn cache_room_bytes(&self) -> u64 {
-        self.cache.as_ref().map_or(0, |cache| u64::from(cache.slots()) * crate::cache::CHUNK_BYTES)
+        self.cache
+            .as_ref()
+            .map_or(0, |cache| u64::from(cache.room_slots()) * crate::cache::CHUNK_BYTES)
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 pub use open::OpenError;
 pub(crate) use open::check_failed;
 
-use crate::cache::{CHUNK_BYTES, Cache};
+use crate::cache::CHUNK_BYTES;
 use crate::clock::Clock;
 use crate::config::TieringConfig;
 use crate::counters::{CounterValues, Counters};
@@ -29,6 +29,7 @@ use crate::meta::MetaNumbers;
 use crate::partition::PartitionKey;
 use crate::read::Reader;
 use crate::segment::Segment;
+use crate::share::SharedCache;
 use crate::steps::{Step, Stopped};
 use crate::store::{NotOwner, Store, StoreError, StoreReport, StoreState};
 
@@ -40,7 +41,7 @@ pub struct Tiering {
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) clock: Arc<dyn Clock>,
     /// None for a store that is read in place.
-    pub(crate) cache: Option<Arc<Cache>>,
+    pub(crate) cache: Option<Arc<SharedCache>>,
     pub(crate) reader: Arc<Reader>,
     pub(crate) uploads: Semaphore,
     pub(crate) header_reads: Semaphore,
@@ -219,6 +220,18 @@ impl Tiering {
         self.cache.as_ref().map_or(0, |cache| cache.held_bytes())
     }
 
+    /// How many other processes of this machine are guests of the read cache of this one.
+    #[must_use]
+    pub fn cache_guests(&self) -> i64 {
+        self.cache.as_ref().map_or(0, |cache| cache.guests())
+    }
+
+    /// Whether the read cache is another process's, and this one a guest of it.
+    #[must_use]
+    pub fn is_cache_guest(&self) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.is_guest())
+    }
+
     /// Whether objects are read where they lie, in a folder: then nothing is downloaded.
     #[must_use]
     pub fn reads_in_place(&self) -> bool {
@@ -245,10 +258,10 @@ impl Tiering {
         self.store.fence().check()
     }
 
-    /// The size of the read cache's files; 0 without one.
+    /// The size of the read cache's files of this process; 0 without one.
     #[must_use]
     pub fn cache_size_bytes(&self) -> u64 {
-        self.cache.as_ref().map_or(0, |cache| u64::from(cache.slots()) * CHUNK_BYTES)
+        self.cache.as_ref().map_or(0, |cache| u64::from(cache.own_slots()) * CHUNK_BYTES)
     }
 
     /// Whether the manifest lacks rows of the store until [`Tiering::reconcile`] ran over all.

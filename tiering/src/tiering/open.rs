@@ -19,7 +19,7 @@ use object_store::path::Path;
 use tokio::sync::Semaphore;
 
 use super::{InFlight, Tiering};
-use crate::cache::{Cache, CacheOpenError, CacheSettings};
+use crate::cache::{CacheOpenError, CacheSettings};
 use crate::clock::Clock;
 use crate::config::{SettingError, TieringConfig};
 use crate::first;
@@ -29,10 +29,11 @@ use crate::marker::{self, MarkerError};
 use crate::meta::MetaNumbers;
 use crate::read::Reader;
 use crate::reconcile::HEADERS_AT_ONCE;
+use crate::share::SharedCache;
 use crate::store::{CheckError, Store, StoreError, StoreOpenError};
 
-/// How long to wait for the cache folder: another tiering of this process, or a process that ends,
-/// keeps it until its last read and write are done.
+/// How long to wait for the cache folder, or for its owner to let this process in: another tiering of
+/// this process, or a process that ends, keeps it until its last read and write are done.
 const CLAIM_WAIT: Duration = Duration::from_secs(5);
 
 /// Why tiered storage cannot start, and what to do about it.
@@ -188,7 +189,7 @@ async fn open_cache(
     config: &TieringConfig,
     store: &Store,
     clock: Arc<dyn Clock>,
-) -> Result<Option<Arc<Cache>>, OpenError> {
+) -> Result<Option<Arc<SharedCache>>, OpenError> {
     if store.local_file(&Path::from("any")).is_some() {
         return Ok(None);
     }
@@ -196,13 +197,14 @@ async fn open_cache(
         dir: config.cache_dir.clone(),
         bytes: config.cache_bytes,
         claim_wait: CLAIM_WAIT,
+        patience: config.cache_patience,
         clock,
         steps: Arc::clone(&config.steps),
         counters: Arc::clone(store.counters()),
     };
-    let open = tokio::task::spawn_blocking(|| Cache::open(settings));
+    let open = tokio::task::spawn_blocking(|| SharedCache::open(settings));
     let opened = open.await.map_err(|_| ManifestError::Closed)?;
-    Ok(Some(opened?))
+    Ok(Some(Arc::new(opened?)))
 }
 
 /// Whether the manifest has every row of the store.

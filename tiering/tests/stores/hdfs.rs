@@ -34,5 +34,5 @@ async fn temporary_files_of_dead_writers_are_found_in_the_list_and_removed() {
     assert_eq!(tiering.collect_garbage(&options).await.unwrap().unfinished.count, 0);
     let slices = tiering.read(&segment, 0..5).await.unwrap();
     assert_eq!(bytes_of(&slices).len(), 5);
-    assert_eq!(files_under(&fixture.config.cache_dir), ["index", "lock", "slab-0000"]);
+    assert_eq!(files_under(&fixture.config.cache_dir), ["index", "lock", "slab-0000", "socket"]);
 }

@@ -51,7 +51,7 @@ pub(crate) async fn an_upload_that_no_list_shows_is_found_and_aborted(endpoint: 
     assert!(left.uploads().is_empty());
     let bytes = tiering.read(&segment, 0..5).await.unwrap();
     assert_eq!(bytes_of(&bytes).len(), 5);
-    assert_eq!(files_under(&fixture.config.cache_dir), ["index", "lock", "slab-0000"]);
+    assert_eq!(files_under(&fixture.config.cache_dir), ["index", "lock", "slab-0000", "socket"]);
 }
 
 fn bucket_of(fixture: &Fixture) -> String {

@@ -33,6 +33,8 @@ mod owners;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
+mod processes;
+#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod rebuild;

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use parking_lot::Mutex;
 
 /// Values by key, together no heavier than a bound (but for one that alone is heavier).
-pub(super) struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     weight_max: usize,
     entries: Mutex<Entries<K, V>>,
 }
@@ -19,13 +19,13 @@ struct Entries<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
-    pub(super) fn new(weight_max: usize) -> Self {
+    pub(crate) fn new(weight_max: usize) -> Self {
         let entries =
             Entries { by_key: HashMap::new(), by_use: BTreeMap::new(), weight: 0, uses: 0 };
         Self { weight_max, entries: Mutex::new(entries) }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<V> {
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
         let mut entries = self.entries.lock();
         let Entries { by_key, by_use, uses, .. } = &mut *entries;
         let (value, _, used) = by_key.get_mut(key)?;
@@ -37,11 +37,11 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
     }
 
     /// Whether it is there. It counts as no use.
-    pub(super) fn has(&self, key: &K) -> bool {
+    pub(crate) fn has(&self, key: &K) -> bool {
         self.entries.lock().by_key.contains_key(key)
     }
 
-    pub(super) fn put(&self, key: K, value: V, weight: usize) {
+    pub(crate) fn put(&self, key: K, value: V, weight: usize) {
         let mut entries = self.entries.lock();
         entries.remove(&key);
         entries.uses += 1;
@@ -57,8 +57,19 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         }
     }
 
-    pub(super) fn remove(&self, key: &K) {
+    pub(crate) fn remove(&self, key: &K) {
         self.entries.lock().remove(key);
+    }
+
+    /// Drops what was used longest ago until no more than `weight` is left.
+    pub(crate) fn shrink_to(&self, weight: usize) {
+        let mut entries = self.entries.lock();
+        while entries.weight > weight {
+            let Some((_, oldest)) = entries.by_use.pop_first() else { break };
+            if let Some((_, weight, _)) = entries.by_key.remove(&oldest) {
+                entries.weight -= weight;
+            }
+        }
     }
 }
 
@@ -88,7 +99,9 @@ mod tests {
         recent.put(6, 60, 100);
         assert_eq!((recent.get(&6), recent.get(&0)), (Some(60), None), "a giant stays alone");
         recent.remove(&6);
-        recent.put(7, 70, 10);
-        assert_eq!(recent.get(&7), Some(70));
+        recent.put(7, 70, 6);
+        recent.put(8, 80, 4);
+        recent.shrink_to(9);
+        assert_eq!((recent.get(&7), recent.get(&8)), (None, Some(80)));
     }
 }
