@@ -1,15 +1,19 @@
 //! What a manifest with many segments costs: its opening, its memory, and a lookup in it.
 //!
 //! `cargo bench -p icecore-tiering --bench many_rows` fills a manifest with rows by SQL, opens it as
-//! a start does, and looks up random offsets of random partitions, one after the other. `ROWS`
-//! (1,000,000 and 10,000,000), `PARTITIONS` (1000) and `LOOKUPS` (100,000) set the size.
+//! a start does, and looks up random offsets of random partitions, one after the other. Then it asks what
+//! every partition has, as `/v1/partitions` does, ends the oldest segments of one, and closes while the
+//! same waits in ten more. `ROWS` (1,000,000 and 10,000,000), `PARTITIONS` (1000) and `LOOKUPS` (100,000)
+//! set the size.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use icecore_tiering::{
-    Offset, PartitionKey, Store, StoreSettings, SystemClock, Tiering, TieringConfig, TopicId,
+    Offset, PartitionKey, Retention, Store, StoreSettings, SystemClock, Tiering, TieringConfig,
+    TopicId,
 };
 use object_store::memory::InMemory;
 use rusqlite::Connection;
@@ -25,6 +29,9 @@ fn number(name: &str, default: i64) -> i64 {
 
 #[tokio::main]
 async fn main() -> Result<(), Failed> {
+    if let Ok(path) = std::env::var("FILL") {
+        return fill(Path::new(&path), number("ROWS", 0), number("PARTITIONS", 1000));
+    }
     match number("ROWS", 0) {
         0 => {
             measure(1_000_000).await?;
@@ -39,7 +46,15 @@ async fn measure(rows: i64) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let objects = Arc::new(InMemory::new());
     open(folder.path(), &objects).await?.close().await;
-    let bytes = fill(&folder.path().join("manifest.db"), rows, partitions)?;
+    let path = folder.path().join("manifest.db");
+    // By a process of its own, so that this one's memory is that of a broker.
+    let filled = Command::new(std::env::current_exe()?)
+        .env("FILL", &path)
+        .env("ROWS", rows.to_string())
+        .env("PARTITIONS", partitions.to_string())
+        .status()?;
+    assert!(filled.success(), "the manifest is filled");
+    let bytes = std::fs::metadata(&path)?.len();
     println!("{rows} rows of {partitions} partitions, {} MiB on disk", bytes >> 20);
 
     let (before, began) = (resident_kib()?, Instant::now());
@@ -56,7 +71,35 @@ async fn measure(rows: i64) -> Result<(), Failed> {
     println!("  resident memory: {before} KiB before, {after} KiB after");
     look_up(&tiering, rows / partitions, partitions).await?;
     println!("  resident memory after the lookups: {} KiB", resident_kib()?);
+    let began = Instant::now();
+    for partition in 0..i32::try_from(partitions)? {
+        let bounds = tiering.bounds(&PartitionKey::new("t", topic, partition)).await?;
+        assert_eq!(bounds.segments, u64::try_from(rows / partitions)?);
+    }
+    println!("  what each partition has: {} ms", began.elapsed().as_millis());
+    expire(&tiering).await
+}
+
+/// Retention of some partitions: of one to its end, of more until the process is told to end.
+async fn expire(tiering: &Tiering) -> Result<(), Failed> {
+    let retention = Retention { ms: Some(0), ..Retention::default() };
+    let mut plans = Vec::new();
+    for partition in 0..11 {
+        let key = PartitionKey::new("t", topic(), partition);
+        plans.push(tiering.plan_expiry(&key, retention, 0, i64::MAX).await?);
+    }
+    let (first, others) = plans.split_first().ok_or("no plan")?;
+    let began = Instant::now();
+    let gone = tiering.expire(first).await?;
+    println!("  expiry of {} segments: {} ms", gone.segments, began.elapsed().as_millis());
+    let mut waiting: Vec<_> = others.iter().map(|plan| Box::pin(tiering.expire(plan))).collect();
+    for expiry in &mut waiting {
+        assert!(futures::poll!(expiry).is_pending(), "it is queued");
+    }
+    drop(waiting);
+    let began = Instant::now();
     tiering.close().await;
+    println!("  closed, with ten more on their way, in {} ms", began.elapsed().as_millis());
     Ok(())
 }
 
@@ -73,8 +116,8 @@ fn topic() -> TopicId {
     TopicId::from_bytes([7; 16])
 }
 
-/// Puts live rows into a manifest that was made; its size after that.
-fn fill(path: &Path, rows: i64, partitions: i64) -> Result<u64, Failed> {
+/// Puts live rows into a manifest that was made.
+fn fill(path: &Path, rows: i64, partitions: i64) -> Result<(), Failed> {
     let mut connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "OFF")?;
     connection.pragma_update(None, "cache_size", -262_144)?;
@@ -101,8 +144,7 @@ fn fill(path: &Path, rows: i64, partitions: i64) -> Result<u64, Failed> {
         transaction.execute_batch(sql)?;
     }
     transaction.commit()?;
-    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-    Ok(std::fs::metadata(path)?.len())
+    Ok(connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?)
 }
 
 async fn look_up(tiering: &Tiering, segments: i64, partitions: i64) -> Result<(), Failed> {

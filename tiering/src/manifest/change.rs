@@ -9,6 +9,9 @@ use crate::key;
 use crate::partition::PartitionKey;
 use crate::segment::{LocalState, RemoteState, Segment};
 
+/// Rows of a dropped partition in one transaction.
+const DROP_PAGE: usize = 1000;
+
 /// What a reconcile found for one partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PieceChange {
@@ -99,7 +102,7 @@ fn write_next(
             if matches!(next.remote, RemoteState::Uploading | RemoteState::Live) {
                 invariants::no_live_overlap(connection, &next)?;
             }
-            row::write(connection, &next, now_ms)
+            row::update(connection, known, &next, now_ms)
         }
     }
 }
@@ -178,13 +181,18 @@ fn insert_fresh(
     row::write_all(connection, partition, found.pieces.iter().chain(&found.local_only), now_ms)
 }
 
-pub(super) fn drop_partition(
+/// Drops a page of rows from `from` on; gives where the next page begins, if there is one.
+pub(super) fn drop_rows(
     connection: &Connection,
     id: (TopicId, i32),
+    from: Offset,
     now_ms: i64,
-) -> Result<(), ManifestError> {
-    let rows = all_rows(connection, id)?;
-    rows.iter().try_for_each(|row| write_next(connection, row, &Change::DropPartition, now_ms))
+) -> Result<Option<Offset>, ManifestError> {
+    let page = RowRange { from, to: Offset::MAX, remote: None, limit: DROP_PAGE };
+    let rows = query::rows(connection, id, &page)?;
+    rows.iter().try_for_each(|row| write_next(connection, row, &Change::DropPartition, now_ms))?;
+    let full = rows.len() == DROP_PAGE;
+    Ok(rows.last().filter(|_| full).map(|last| last.base.next()))
 }
 
 fn all_rows(connection: &Connection, id: (TopicId, i32)) -> Result<Vec<Segment>, ManifestError> {

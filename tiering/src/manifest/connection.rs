@@ -5,14 +5,22 @@
 //! anew at every use.
 //!
 //! Invariant: a connection's pages are in its own cache and nowhere else in this process. Mapped into
-//! memory, a lookup would be 4 µs faster, and what is resident would grow with the history.
+//! memory, what is resident would grow with the history, and a page that is not there would be waited for
+//! by whoever touches it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::ManifestError;
+use super::{ManifestError, at_once};
+
+/// How long a connection waits for a lock of the file.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages that a connection keeps, in KiB. The writer has more: its changes are spread over all indexes.
+const WRITER_CACHE_KIB: i64 = 8192;
+const READER_CACHE_KIB: i64 = 4096;
 
 mod migrations {
     refinery::embed_migrations!("../migrations/manifest");
@@ -21,8 +29,9 @@ mod migrations {
 /// Opens the writing connection and migrates.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, ManifestError> {
     let open = |source| ManifestError::Open { path: path.to_owned(), source };
+    at_once::prepare();
     let mut connection = Connection::open(path).map_err(open)?;
-    set_up(&connection).map_err(open)?;
+    set_up(&connection, WRITER_CACHE_KIB).map_err(open)?;
     connection
         .execute_batch(
             "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
@@ -44,15 +53,17 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, ManifestError> {
     let open = |source| ManifestError::Open { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(open)?;
-    set_up(&connection).map_err(open)?;
+    set_up(&connection, READER_CACHE_KIB).map_err(open)?;
+    at_once::watch(&connection);
     Ok(connection)
 }
 
-fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+fn set_up(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_prepared_statement_cache_capacity(64);
-    connection.execute_batch(
-        "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8192;",
-    )
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Negative: in KiB.
+    connection.pragma_update(None, "cache_size", -cache_kib)
 }

@@ -7,19 +7,26 @@
 //! - Only [`transition`] decides which change is legal; only [`invariants`] lets a row become live.
 //! - The manifest is an index and never the only copy: object names and the headers of `.index`
 //!   objects rebuild it (`reconcile`).
-//! - It is never loaded whole. A lookup is one indexed query behind a small cache.
+//! - It is never loaded whole. A lookup is one indexed query behind a small cache, made where it is asked
+//!   for if that waits for nothing ([`at_once`]). What rows add up to is kept beside them ([`sums`]).
 
+mod at_once;
 mod change;
 mod connection;
+#[cfg(test)]
+mod cost_test;
 mod error;
 mod facts;
 mod floor_cache;
 mod invariants;
 #[cfg(test)]
+mod left_test;
+#[cfg(test)]
 mod model_test;
 mod query;
 mod reader;
 mod row;
+mod sums;
 mod transition;
 mod writer;
 
@@ -29,8 +36,8 @@ use std::sync::Arc;
 pub(crate) use change::{PieceChange, is_segment};
 pub use error::ManifestError;
 pub(crate) use facts::Facts;
-pub use query::{Bounds, Count, TopicSum, Totals};
 pub(crate) use query::{RowRange, Unfinished};
+pub use sums::{Bounds, Count, TopicSum, Totals};
 pub(crate) use transition::Change;
 
 use crate::clock::Clock;
@@ -58,7 +65,8 @@ impl Manifest {
         Ok(Self { writer, readers, cache: Arc::new(FloorCache::default()), clock })
     }
 
-    /// Stops the writer after what is queued, and folds the write-ahead log into the file.
+    /// Stops the writer after what is waited for, and folds the write-ahead log into the file. What is
+    /// queued and has nobody who waits for it is not done any more.
     pub(crate) async fn close(&self) {
         self.writer.close().await;
     }
@@ -66,7 +74,8 @@ impl Manifest {
     /// Adds the row of a segment that was just sealed. Doing it again is no change.
     pub(crate) async fn insert_sealed(&self, segment: &Segment) -> Result<(), ManifestError> {
         let (segment, now) = (segment.clone(), self.clock.now_ms());
-        self.writer.call(move |conn| change::insert_sealed(conn, &segment, now)).await
+        // It is not live, and takes no live row's place: there is nothing to forget.
+        self.writer.call((), move |conn| change::insert_sealed(conn, &segment, now)).await
     }
 
     /// Applies one change to the row of `partition` at `base`; `attempt` names the upload attempt
@@ -81,9 +90,7 @@ impl Manifest {
         let (id, now) = (partition.id(), self.clock.now_ms());
         let name = partition.to_string();
         let work = move |conn: &_| change::apply(conn, id, base, attempt, &change, now, &name);
-        let changed = self.writer.call(work).await;
-        self.cache.forget(partition.id());
-        changed
+        self.writer.call(self.cache.forget_after(vec![id]), work).await
     }
 
     /// Applies one change to many rows, all or none.
@@ -93,17 +100,17 @@ impl Manifest {
         change: Change,
     ) -> Result<(), ManifestError> {
         let now = self.clock.now_ms();
-        let partitions: Vec<_> = rows.iter().map(|row| row.partition.id()).collect();
-        let changed = self.writer.call(move |conn| {
+        let mut partitions: Vec<_> = rows.iter().map(|row| row.partition.id()).collect();
+        partitions.dedup();
+        let forget = self.cache.forget_after(partitions);
+        let work = move |conn: &_| {
             rows.iter().try_for_each(|row| {
                 let (id, attempt) = (row.partition.id(), Some(row.segment_id));
                 let name = row.partition.to_string();
                 change::apply(conn, id, row.base, attempt, &change, now, &name).map(drop)
             })
-        });
-        let changed = changed.await;
-        partitions.into_iter().for_each(|id| self.cache.forget(id));
-        changed
+        };
+        self.writer.call(forget, work).await
     }
 
     /// Replaces a partition's live rows by what a reconcile found.
@@ -113,10 +120,8 @@ impl Manifest {
         pieces: PieceChange,
     ) -> Result<(), ManifestError> {
         let (key, now) = (partition.clone(), self.clock.now_ms());
-        let done = self.writer.call(move |conn| change::replace_live(conn, &key, &pieces, now));
-        let done = done.await;
-        self.cache.forget(partition.id());
-        done
+        let work = move |conn: &_| change::replace_live(conn, &key, &pieces, now);
+        self.writer.call(self.cache.forget_after(vec![partition.id()]), work).await
     }
 
     /// Adds the rows of segments that another process uploaded, all or none.
@@ -126,20 +131,23 @@ impl Manifest {
         found: Vec<Segment>,
     ) -> Result<(), ManifestError> {
         let (key, now) = (partition.clone(), self.clock.now_ms());
-        let added = self.writer.call(move |conn| change::add_live(conn, &key, &found, now)).await;
-        self.cache.forget(partition.id());
-        added
+        let work = move |conn: &_| change::add_live(conn, &key, &found, now);
+        self.writer.call(self.cache.forget_after(vec![partition.id()]), work).await
     }
 
-    /// Removes every row of a partition that holds nothing remote, and marks the others.
+    /// Removes every row of a partition that holds nothing remote, and marks the others. Not in one
+    /// transaction, so that others get their turn: after a crash in between, do it again.
     pub(crate) async fn drop_partition(
         &self,
         partition: &PartitionKey,
     ) -> Result<(), ManifestError> {
-        let (id, now) = (partition.id(), self.clock.now_ms());
-        let dropped = self.writer.call(move |conn| change::drop_partition(conn, id, now)).await;
-        self.cache.forget(partition.id());
-        dropped
+        let (id, mut from) = (partition.id(), Some(Offset::ZERO));
+        while let Some(next) = from {
+            let now = self.clock.now_ms();
+            let work = move |conn: &_| change::drop_rows(conn, id, next, now);
+            from = self.writer.call(self.cache.forget_after(vec![id]), work).await?;
+        }
+        Ok(())
     }
 
     /// The live row that answers for `offset`.
@@ -152,7 +160,7 @@ impl Manifest {
             return Ok(Some(hit));
         }
         let (id, generation) = (partition.id(), self.cache.generation());
-        let found = self.readers.read(move |conn| query::floor(conn, id, offset)).await?;
+        let found = self.readers.look_up(move |conn| query::floor(conn, id, offset)).await?;
         let found = found.filter(|row| row.covers(offset));
         if let Some(row) = &found {
             self.cache.remember(generation, row);
@@ -166,7 +174,7 @@ impl Manifest {
         partition: &PartitionKey,
     ) -> Result<Option<Segment>, ManifestError> {
         let id = partition.id();
-        self.readers.read(move |conn| query::floor(conn, id, Offset::MAX)).await
+        self.readers.look_up(move |conn| query::floor(conn, id, Offset::MAX)).await
     }
 
     /// The first live row that starts after `offset`.
@@ -176,7 +184,7 @@ impl Manifest {
         offset: Offset,
     ) -> Result<Option<Segment>, ManifestError> {
         let id = partition.id();
-        self.readers.read(move |conn| query::next_after(conn, id, offset)).await
+        self.readers.look_up(move |conn| query::next_after(conn, id, offset)).await
     }
 
     /// The first live row whose largest timestamp is at least `timestamp_ms`.
@@ -202,7 +210,7 @@ impl Manifest {
     /// What the live rows of a partition add up to.
     pub(crate) async fn bounds(&self, partition: &PartitionKey) -> Result<Bounds, ManifestError> {
         let id = partition.id();
-        self.readers.read(move |conn| query::bounds(conn, id)).await
+        self.readers.read(move |conn| sums::bounds(conn, id)).await
     }
 
     /// Rows that are uploading or deleting, oldest change first.
@@ -238,12 +246,12 @@ impl Manifest {
 
     /// What all rows add up to.
     pub(crate) async fn totals(&self) -> Result<Totals, ManifestError> {
-        self.readers.read(query::totals).await
+        self.readers.read(sums::totals).await
     }
 
-    /// What the rows add up to, by topic and state: as cheap with a million rows as with one.
+    /// What the rows add up to, by topic and remote state.
     pub(crate) async fn sums(&self) -> Result<Vec<TopicSum>, ManifestError> {
-        self.readers.read(query::sums).await
+        self.readers.read(sums::of_topics).await
     }
 
     /// What the manifest knows about itself.
@@ -253,6 +261,6 @@ impl Manifest {
 
     /// Writes what the manifest knows about itself.
     pub(crate) async fn save_facts(&self, facts: Facts) -> Result<(), ManifestError> {
-        self.writer.call(move |conn| facts.save(conn)).await
+        self.writer.call((), move |conn| facts.save(conn)).await
     }
 }

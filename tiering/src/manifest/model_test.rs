@@ -133,11 +133,11 @@ impl Model {
     }
 }
 
-fn partition() -> PartitionKey {
+pub(super) fn partition() -> PartitionKey {
     PartitionKey::new("t", TopicId::from_bytes([5; 16]), 1)
 }
 
-fn segment(base: i64, end: i64) -> Segment {
+pub(super) fn segment(base: i64, end: i64) -> Segment {
     let span = (Offset::new(base), Offset::new(end));
     let epochs = vec![(LeaderEpoch::new(2), span.0)];
     Segment::sealed(partition(), span, (base, end), 7, LeaderEpoch::new(2), epochs, 9)
@@ -202,6 +202,15 @@ async fn compare(manifest: &Manifest, model: &Model) {
     assert_eq!(bounds.segments, live.len() as u64);
     assert_eq!(bounds.first_offset, live.first().map(|row| row.base));
     assert_eq!(bounds.end_offset, live.last().map(|row| row.end));
+    assert_eq!(bounds.bytes, live.iter().map(|row| row.size).sum::<u64>());
+    let latest = live.iter().map(|row| row.max_timestamp_ms).max();
+    assert_eq!(bounds.max_timestamp_ms, latest.unwrap_or(-1));
+    let first = live.first().map(|row| row.first_timestamp_ms);
+    assert_eq!(bounds.first_timestamp_ms, first.unwrap_or(-1));
+    let totals = manifest.totals().await.unwrap();
+    let gone = live.iter().filter(|row| row.local == LocalState::Gone).count() as u64;
+    assert_eq!(totals.live_only.segments, gone);
+    assert_eq!(totals.live_and_local.segments, live.len() as u64 - gone);
     assert_eq!(sums(manifest).await, added_up(&rows));
 }
 
@@ -327,18 +336,33 @@ async fn rows_of_all_states_are_counted_and_unfinished_ones_found_oldest_first()
 
 #[tokio::test]
 async fn a_manifest_of_an_earlier_version_gets_its_sums_when_it_is_opened() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("manifest.db");
-    let manifest = Manifest::open(&path, Arc::new(SystemClock)).unwrap();
-    for n in 0..3 {
-        manifest.insert_sealed(&segment(n * 10, n * 10 + 9)).await.unwrap();
+    for earlier in [1, 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.db");
+        let manifest = Manifest::open(&path, Arc::new(SystemClock)).unwrap();
+        for n in 0..3 {
+            manifest.insert_sealed(&segment(n * 10, n * 10 + 9)).await.unwrap();
+        }
+        manifest.close().await;
+        back_to(earlier, &rusqlite::Connection::open(&path).unwrap());
+        let manifest = Manifest::open(&path, Arc::new(SystemClock)).unwrap();
+        assert_eq!(sums(&manifest).await, Sums::from([(0, (3, 21))]), "from version {earlier}");
+        let begin = Change::BeginUpload { attempt: SegmentId::random(), log_crc: 5 };
+        manifest.change(&partition(), Offset::new(10), None, begin).await.unwrap();
+        assert_eq!(sums(&manifest).await, Sums::from([(0, (2, 14)), (1, (1, 7))]));
     }
-    manifest.close().await;
-    // Back to how the first version left it: no sums, and no note that there ever were.
-    let back = "DROP TRIGGER segment_replaced; DROP TRIGGER segment_added; \
-                DROP TRIGGER segment_removed; DROP TRIGGER segment_changed; DROP TABLE sums; \
-                DELETE FROM refinery_schema_history WHERE version = 2;";
-    rusqlite::Connection::open(&path).unwrap().execute_batch(back).unwrap();
-    let manifest = Manifest::open(&path, Arc::new(SystemClock)).unwrap();
-    assert_eq!(sums(&manifest).await, Sums::from([(0, (3, 21))]));
+}
+
+/// How an earlier version left its file: as it was made by its own migrations, and with a note of them alone.
+fn back_to(version: i64, connection: &rusqlite::Connection) {
+    let first = "DROP TRIGGER segment_added; DROP TRIGGER segment_removed; \
+                 DROP TRIGGER segment_changed; DROP TRIGGER segment_moved; DROP TABLE sums; \
+                 DROP INDEX segments_unfinished_in_partition;";
+    connection.execute_batch(first).unwrap();
+    if version == 2 {
+        let second = include_str!("../../../migrations/manifest/V2__sums.sql");
+        connection.execute_batch(second).unwrap();
+    }
+    let note = "DELETE FROM refinery_schema_history WHERE version > ?1";
+    connection.execute(note, [version]).unwrap();
 }

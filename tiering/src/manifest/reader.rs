@@ -1,4 +1,5 @@
-//! Read-only connections, used on the blocking pool and at most as many at once as there are.
+//! Read-only connections, used on the blocking pool, or on the thread that asks where that waits for
+//! nothing. At most as many are used at once as there are.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,9 +8,9 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{ManifestError, connection};
+use super::{ManifestError, at_once, connection};
 
-const READERS: usize = 2;
+const READERS: usize = 4;
 
 /// A few reading connections.
 pub(super) struct Readers {
@@ -22,6 +23,30 @@ impl Readers {
         let idle = (0..READERS).map(|_| connection::open_reader(path));
         let idle = idle.collect::<Result<Vec<_>, _>>()?;
         Ok(Self { idle: Arc::new(Mutex::new(idle)), free: Arc::new(Semaphore::new(READERS)) })
+    }
+
+    /// Runs a short query here and now if it waits for nothing, and otherwise off the async threads.
+    pub(super) async fn look_up<T, F>(&self, query: F) -> Result<T, ManifestError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, ManifestError> + Send + 'static,
+    {
+        match self.try_at_once(&query) {
+            Some(answer) => Ok(answer),
+            None => self.read(query).await,
+        }
+    }
+
+    /// `None` when it would wait: for the disk, or for others that use all connections.
+    fn try_at_once<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, ManifestError>,
+    ) -> Option<T> {
+        let _permit = self.free.try_acquire().ok()?;
+        let connection = self.idle.lock().pop()?;
+        let answer = at_once::run(&connection, query);
+        self.idle.lock().push(connection);
+        answer
     }
 
     /// Runs a query off the async threads.

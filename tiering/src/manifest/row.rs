@@ -8,13 +8,21 @@ use crate::ids::{LeaderEpoch, Offset, SegmentId, TopicId};
 use crate::partition::PartitionKey;
 use crate::segment::{LocalState, ObjectSpan, RemoteState, Segment};
 
-/// Every query that gives rows starts so.
-pub(super) const SELECT: &str = "SELECT t.name, s.topic_id, s.partition, s.base_offset, \
-     s.end_offset, s.object_base, s.object_end, s.first_timestamp_ms, s.max_timestamp_ms, s.size, \
-     s.leader_epoch, s.epochs, s.segment_id, s.log_crc, s.sealed_ms, s.local_state, s.remote_state \
-     FROM segments s JOIN topics t ON t.topic_id = s.topic_id ";
+/// A query that gives rows: all of it but the condition.
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(
+            "SELECT t.name, s.topic_id, s.partition, s.base_offset, s.end_offset, s.object_base, \
+             s.object_end, s.first_timestamp_ms, s.max_timestamp_ms, s.size, s.leader_epoch, \
+             s.epochs, s.segment_id, s.log_crc, s.sealed_ms, s.local_state, s.remote_state \
+             FROM segments s JOIN topics t ON t.topic_id = s.topic_id WHERE ",
+            $condition
+        )
+    };
+}
+pub(super) use select;
 
-/// Reads one row of a [`SELECT`].
+/// Reads one row of a [`select`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Segment> {
     let name: String = row.get(0)?;
     let offset = |column| Ok::<_, rusqlite::Error>(Offset::new(row.get(column)?));
@@ -59,10 +67,14 @@ pub(super) fn write_all<'a>(
     let (topic_id, number) = partition.id();
     topic.execute(params![topic_id.as_bytes(), &*partition.topic])?;
     let mut insert = connection.prepare_cached(
-        "INSERT OR REPLACE INTO segments (topic_id, partition, base_offset, end_offset, \
+        "INSERT INTO segments (topic_id, partition, base_offset, end_offset, \
          object_base, object_end, first_timestamp_ms, max_timestamp_ms, size, leader_epoch, \
          epochs, segment_id, log_crc, sealed_ms, changed_ms, local_state, remote_state) \
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17) \
+         ON CONFLICT (topic_id, partition, base_offset) DO UPDATE SET end_offset = ?4, \
+         object_base = ?5, object_end = ?6, first_timestamp_ms = ?7, max_timestamp_ms = ?8, \
+         size = ?9, leader_epoch = ?10, epochs = ?11, segment_id = ?12, log_crc = ?13, \
+         sealed_ms = ?14, changed_ms = ?15, local_state = ?16, remote_state = ?17",
     )?;
     for segment in segments {
         let size =
@@ -87,6 +99,30 @@ pub(super) fn write_all<'a>(
             remote_number(segment.remote),
         ])?;
     }
+    Ok(())
+}
+
+/// Writes what a legal change makes of a row: its states, and the attempt when a fresh one begins. Only
+/// the indexes with what changes are touched: that of ids lies in random order, and a page of it for each
+/// row is most of what an expiry would write.
+pub(super) fn update(
+    connection: &Connection,
+    known: &Segment,
+    next: &Segment,
+    now_ms: i64,
+) -> Result<(), ManifestError> {
+    let same = Segment { local: next.local, remote: next.remote, ..known.clone() };
+    if same != *next {
+        return write(connection, next, now_ms);
+    }
+    let mut update = connection.prepare_cached(
+        "UPDATE segments SET local_state = ?4, remote_state = ?5, changed_ms = ?6 \
+         WHERE topic_id = ?1 AND partition = ?2 AND base_offset = ?3",
+    )?;
+    let (topic_id, partition) = next.partition.id();
+    let (local, remote) = (local_number(next.local), remote_number(next.remote));
+    let base = next.base.get();
+    update.execute(params![topic_id.as_bytes(), partition, base, local, remote, now_ms])?;
     Ok(())
 }
 

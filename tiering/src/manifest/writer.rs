@@ -1,7 +1,8 @@
 //! The one thread that writes: it takes every change that waits into one transaction.
 //!
 //! Invariant: an answer is sent only after the COMMIT that holds the change. A change that fails is
-//! rolled back alone; the others of its group stay.
+//! rolled back alone; the others of its group stay. One whose caller left before its turn came is not
+//! made: whoever broke off comes again and decides anew, and an end need not wait for it.
 
 use std::sync::Arc;
 use std::thread;
@@ -29,19 +30,24 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: CommitResult);
 }
 
-struct Call<T, F> {
+struct Call<T, F, H> {
     work: Option<F>,
     outcome: Option<Result<T, ManifestError>>,
+    held: H,
     reply: oneshot::Sender<Result<T, ManifestError>>,
 }
 
-impl<T, F> Job for Call<T, F>
+impl<T, F, H> Job for Call<T, F, H>
 where
     T: Send,
     F: FnOnce(&Connection) -> Result<T, ManifestError> + Send,
+    H: Send,
 {
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let Some(work) = self.work.take() else { return Ok(()) };
+        if self.reply.is_closed() {
+            return Ok(());
+        }
         connection.execute_batch("SAVEPOINT change")?;
         let outcome = work(connection);
         let end = match outcome {
@@ -59,7 +65,8 @@ where
             (Err(error), _) => Err(ManifestError::Commit(error)),
             (Ok(()), None) => Err(ManifestError::Closed),
         };
-        // A caller that left does not want the answer; the change stands.
+        drop(self.held);
+        // A caller that left while the change was made does not want the answer; the change stands.
         let _ = self.reply.send(answer);
     }
 }
@@ -84,21 +91,23 @@ impl Writer {
         Ok(Self { queue, ended })
     }
 
-    /// Runs `work` in a transaction and answers when it is durable.
-    pub(super) async fn call<T, F>(&self, work: F) -> Result<T, ManifestError>
+    /// Runs `work` in a transaction and answers when it is durable. `held` is dropped before the answer,
+    /// once the change is durable or will never be made, also when the caller waits no more.
+    pub(super) async fn call<T, F, H>(&self, held: H, work: F) -> Result<T, ManifestError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ManifestError> + Send + 'static,
+        H: Send + 'static,
     {
         let queue = self.queue.lock().clone().ok_or(ManifestError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let call = Call { work: Some(work), outcome: None, reply };
+        let call = Call { work: Some(work), outcome: None, held, reply };
         queue.send(Box::new(call)).await.map_err(|_| ManifestError::Closed)?;
         drop(queue);
         answer.await.map_err(|_| ManifestError::Closed)?
     }
 
-    /// Takes no more changes and waits until the queued ones are durable.
+    /// Takes no more changes and waits until those that are waited for are durable.
     pub(super) async fn close(&self) {
         drop(self.queue.lock().take());
         if let Some(ended) = self.ended.lock().await.take() {

@@ -187,7 +187,7 @@ impl Tiering {
         self.manifest.partitions().await
     }
 
-    /// How things stand. Reads every row: not for a hot path.
+    /// How things stand.
     ///
     /// # Errors
     /// When the manifest cannot be read.
@@ -200,7 +200,7 @@ impl Tiering {
         })
     }
 
-    /// What the segments add up to, by topic and state. Costs the same whatever their number.
+    /// What the segments add up to, by topic and remote state. Costs the same whatever their number.
     ///
     /// # Errors
     /// When the manifest cannot be read.
@@ -276,7 +276,8 @@ impl Tiering {
         self.layout.object(segment, part).to_string()
     }
 
-    /// Makes what is queued durable and closes the manifest. Calls after it fail.
+    /// Makes durable what somebody waits for, and closes the manifest. Calls after it fail. What was queued
+    /// by callers that left is not done: it is safe to do again after a start, as after a crash.
     pub async fn close(&self) {
         self.manifest.close().await;
     }
