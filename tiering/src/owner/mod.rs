@@ -203,19 +203,29 @@ impl Ownership {
     /// # Errors
     /// [`OwnerError::Held`]: another broker owns the store.
     pub async fn keep(mut self, stop: CancellationToken) -> Result<(), OwnerError> {
-        let mut pause = RENEW_EVERY;
+        let (mut pause, mut failures) = (RENEW_EVERY, 0_u32);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = sleep(pause) => {}
             }
             pause = match self.renew().await {
-                Ok(()) => RENEW_EVERY,
+                Ok(()) => {
+                    if failures > 0 {
+                        tracing::info!(failures, "the ownership of the store is renewed again");
+                    }
+                    failures = 0;
+                    RENEW_EVERY
+                }
                 Err(error @ (OwnerError::Held { .. } | OwnerError::Unreadable { .. })) => {
                     return Err(error);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the ownership of the store was not renewed");
+                    // Once for each time that the store is away: it is tried every few seconds.
+                    if failures == 0 {
+                        tracing::warn!(%error, "the ownership of the store was not renewed and is tried again");
+                    }
+                    failures = failures.saturating_add(1);
                     RETRY
                 }
             };

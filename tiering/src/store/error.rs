@@ -303,18 +303,37 @@ fn http_status(text: &str) -> Option<u16> {
     after.get(..3)?.parse().ok()
 }
 
-/// The first line of an error, cut: enough for a log line. The status is told in any case: it stands
+/// The first line of an error, cut: enough for a log line. Of a document of S3, which begins there, the
+/// code and the message are told in its place. The status is told in any case: it stands
 /// behind the address, which can be long. What an address carries behind its `?` is left out: with
 /// Azure's SAS tokens that is a key.
 pub(crate) fn detail(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
-    let line = without_queries(text.lines().next().unwrap_or_default());
+    let first = text.lines().next().unwrap_or_default();
+    let line = match reason_of_s3(&text) {
+        Some(reason) => {
+            let before = first.split_once('<').map_or(first, |(before, _)| before);
+            format!("{}{reason}", without_queries(before))
+        }
+        None => without_queries(first),
+    };
     let line = line.as_str();
     let cut: String = line.chars().take(DETAIL_CHARS_MAX).collect();
     match http_status(line) {
         Some(status) if http_status(&cut).is_none() => format!("status code: {status}: {cut}"),
         _ => cut,
     }
+}
+
+/// What an error document of S3 says.
+fn reason_of_s3(text: &str) -> Option<String> {
+    let (_, document) = text.split_once("<Error>")?;
+    let within = |tag: &str| {
+        let (_, after) = document.split_once(&format!("<{tag}>"))?;
+        after.split_once(&format!("</{tag}>")).map(|(inner, _)| inner.trim())
+    };
+    let code = within("Code")?;
+    Some(within("Message").map_or_else(|| code.to_owned(), |message| format!("{code}: {message}")))
 }
 
 fn without_queries(line: &str) -> String {
@@ -336,6 +355,17 @@ mod tests {
         let told = detail(&text);
         assert!(!told.contains("SECRET"), "{told}");
         assert!(told.contains("windows.net/c/o?... in 2s") && told.ends_with("there?"), "{told}");
+    }
+
+    #[test]
+    fn of_a_document_of_s3_the_code_and_the_message_are_told() {
+        let text = "Error performing PUT http://s3:9000/b/o in 9ms - Server returned non-2xx status \
+                    code: 403 Forbidden: <?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>\
+                    SignatureDoesNotMatch</Code><Message>Check your key.</Message></Error>";
+        let told = detail(&text);
+        assert!(told.ends_with("403 Forbidden: SignatureDoesNotMatch: Check your key."), "{told}");
+        let other = "status code: 403 Forbidden: <html>\n<p>no</p>";
+        assert_eq!(detail(&other), "status code: 403 Forbidden: <html>", "no document of S3");
     }
 
     fn generic(text: &str) -> object_store::Error {
