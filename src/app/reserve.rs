@@ -9,16 +9,20 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, fallocate};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::replica::disk_space;
 use crate::task;
 
 const NAME: &str = ".reserve";
+/// What a file system counts blocks in, whatever the size of its own.
+const BLOCK_BYTES: u64 = 512;
 /// It has this part of the disk, but never more than [`BYTES_MAX`].
 const PART: u64 = 64;
 const BYTES_MAX: u64 = 8 << 20;
@@ -56,52 +60,56 @@ fn give_up(data_dir: &Path) -> io::Result<Option<u64>> {
 pub(super) fn start(data_dir: &Path, tasks: &TaskTracker, stop: &CancellationToken) {
     let (data_dir, stop) = (data_dir.to_owned(), stop.clone());
     tasks.spawn(async move {
-        let mut every = tokio::time::interval(LOOK_EVERY);
+        let (mut every, mut told) = (tokio::time::interval(LOOK_EVERY), false);
         while stop.run_until_cancelled(every.tick()).await.is_some() {
-            let data_dir: PathBuf = data_dir.clone();
-            if let Err(error) = task::aside(move || keep(&data_dir)).await {
-                tracing::warn!(%error, "no room is kept on the disk for a start that finds it full");
+            let data_dir = data_dir.clone();
+            match task::aside(move || keep(&data_dir)).await {
+                // Once: a file system that cannot will not learn it.
+                Err(error) if !told => {
+                    told = true;
+                    tracing::warn!(%error, "no room is kept on the disk for a start that finds it full");
+                }
+                Ok(()) | Err(_) => {}
             }
         }
     });
 }
 
-/// Makes the file if it is not there, and there is plenty of room.
+/// Makes the file if it is not there whole, and there is plenty of room.
 fn keep(data_dir: &Path) -> io::Result<()> {
     let path = data_dir.join(NAME);
     let (free, wanted) = disk(data_dir)?;
-    if path.exists() || free < wanted.saturating_mul(PLENTY) {
+    let is_kept = path.metadata().is_ok_and(|kept| kept.blocks() * BLOCK_BYTES >= wanted);
+    if is_kept || free < wanted.saturating_mul(PLENTY) {
         return Ok(());
     }
-    let made = File::create(&path)
-        .and_then(|file| Ok(fallocate(&file, FallocateFlags::empty(), 0, wanted)?));
-    if made.is_err() {
-        // One without blocks keeps nothing.
-        std::fs::remove_file(&path)?;
-    }
-    made
+    let file = File::create(&path)?;
+    Ok(fallocate(&file, FallocateFlags::empty(), 0, wanted)?)
 }
 
 /// The free bytes of the disk, and those to keep.
 fn disk(data_dir: &Path) -> io::Result<(u64, u64)> {
-    let disk = statvfs(data_dir)?;
-    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-    Ok((bytes(disk.f_bavail), (bytes(disk.f_blocks) / PART).min(BYTES_MAX)))
+    let (all, free) = disk_space(data_dir)?;
+    Ok((free, (all / PART).min(BYTES_MAX)))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt as _;
-
     use super::*;
 
     #[test]
     fn what_is_kept_has_blocks_and_stays_as_long_as_there_is_room() {
         let dir = tempfile::tempdir().expect("dir");
+        // A start that died before the blocks were there.
+        File::create(dir.path().join(NAME)).expect("a file");
         keep(dir.path()).expect("kept");
         let kept = dir.path().join(NAME).metadata().expect("a file");
         let (_, wanted) = disk(dir.path()).expect("a disk");
-        assert!(kept.blocks() * 512 >= wanted, "{} blocks for {wanted} bytes", kept.blocks());
+        assert!(
+            kept.blocks() * BLOCK_BYTES >= wanted,
+            "{} blocks for {wanted} bytes",
+            kept.blocks()
+        );
         keep(dir.path()).expect("kept as it is");
         assert_eq!(give_up(dir.path()).expect("looked at"), None, "there is room");
         assert!(dir.path().join(NAME).exists());
