@@ -1,6 +1,8 @@
 //! What admin clients ask, over real sockets, against a whole broker.
 
 mod client;
+#[path = "client/settings.rs"]
+mod settings;
 
 use client::{Broker, Client};
 use icecore::env::{Clock as _, SystemClock};
@@ -15,7 +17,6 @@ use icecore::wire::messages::alter_replica_log_dirs::{
 };
 use icecore::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use icecore::wire::messages::describe_cluster::DescribeClusterRequest;
-use icecore::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use icecore::wire::messages::describe_log_dirs::DescribeLogDirsRequest;
 use icecore::wire::messages::describe_producers::{DescribeProducersRequest, TopicRequest};
 use icecore::wire::messages::describe_topic_partitions::{
@@ -31,9 +32,9 @@ use icecore::wire::messages::list_partition_reassignments::{
 };
 use icecore::wire::messages::metadata::MetadataRequest;
 use icecore::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use settings::{BROKER, alter, described};
 
 const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
 const PREFERRED: i8 = 0;
 const UNCLEAN: i8 = 1;
 
@@ -278,77 +279,48 @@ async fn a_broker_loses_settings_of_the_runtime_and_takes_none() {
     asked.broker.end().await;
 }
 
-/// Changes one setting of brokers; the answer's code.
-async fn alter_broker(
-    client: &mut Client,
-    broker: &'static str,
-    (name, value): (&'static str, Option<&'static str>),
-    validate_only: bool,
-) -> i16 {
-    let (set, delete) = (0, 1);
-    let config = AlterableConfig {
-        name: name.into(),
-        config_operation: if value.is_some() { set } else { delete },
-        value: value.map(Into::into),
-    };
-    let resource = AlterConfigsResource {
-        resource_type: BROKER,
-        resource_name: broker.into(),
-        configs: vec![config],
-    };
-    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only };
-    client.ask(1, &request).await.responses[0].error_code
-}
-
 /// A broker's setting: value, where it came from, and whether it cannot be changed.
-async fn described(
+async fn of_broker(
     client: &mut Client,
     broker: &'static str,
     name: &'static str,
 ) -> Option<(String, i8, bool)> {
-    let resource = DescribeConfigsResource {
-        resource_type: BROKER,
-        resource_name: broker.into(),
-        configuration_keys: Some(vec![name.into()]),
-    };
-    let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
-    let answer = client.ask(4, &request).await;
-    let config = answer.results[0].configs.first()?;
-    let value = config.value.as_deref().unwrap_or_default().to_owned();
-    Some((value, config.config_source, config.read_only))
+    let found = described(client, (BROKER, broker), Some(&[name])).await.pop()?;
+    assert_eq!(found.name, name);
+    Some((found.value, found.source, found.read_only))
 }
 
 #[tokio::test]
 async fn rates_of_the_remote_tier_change_at_runtime_and_outlive_a_restart() {
     const COPY: &str = "remote.log.manager.copy.max.bytes.per.second";
-    let (of_broker, of_all, of_start) = (2, 3, 4);
+    let (of_one, of_all, of_start) = (2, 3, 4);
     let dir = tempfile::tempdir().expect("dir");
     let settings = [("node.id", "3"), (COPY, "1000")];
     let broker = Broker::start(dir.path(), &settings).await;
     let mut client = Client::connect(broker.address).await;
     let told = |value: &str, source| Some((value.to_owned(), source, false));
-    assert_eq!(described(&mut client, "3", COPY).await, told("1000", of_start));
-    assert_eq!(alter_broker(&mut client, "3", (COPY, Some("9")), true).await, 0);
-    assert_eq!(described(&mut client, "3", COPY).await, told("1000", of_start), "a dry run");
-    assert_eq!(alter_broker(&mut client, "", (COPY, Some("2000")), false).await, 0);
-    assert_eq!(described(&mut client, "3", COPY).await, told("2000", of_all));
-    assert_eq!(alter_broker(&mut client, "3", (COPY, Some("3KiB")), false).await, 0);
+    assert_eq!(of_broker(&mut client, "3", COPY).await, told("1000", of_start));
+    assert_eq!(alter(&mut client, (BROKER, "3"), (COPY, Some("9")), true).await, 0);
+    assert_eq!(of_broker(&mut client, "3", COPY).await, told("1000", of_start), "a dry run");
+    assert_eq!(alter(&mut client, (BROKER, ""), (COPY, Some("2000")), false).await, 0);
+    assert_eq!(of_broker(&mut client, "3", COPY).await, told("2000", of_all));
+    assert_eq!(alter(&mut client, (BROKER, "3"), (COPY, Some("3KiB")), false).await, 0);
     for wrong in [(COPY, Some("0")), ("num.partitions", Some("4"))] {
         let invalid = ErrorCode::InvalidConfig.as_i16();
-        assert_eq!(alter_broker(&mut client, "3", wrong, false).await, invalid, "{wrong:?}");
+        assert_eq!(alter(&mut client, (BROKER, "3"), wrong, false).await, invalid, "{wrong:?}");
     }
     broker.end().await;
 
     let broker = Broker::start(dir.path(), &settings).await;
     let mut client = Client::connect(broker.address).await;
-    assert_eq!(described(&mut client, "3", COPY).await, told("3072", of_broker));
-    assert_eq!(described(&mut client, "", COPY).await, told("2000", of_all));
-    assert_eq!(alter_broker(&mut client, "3", (COPY, None), false).await, 0);
-    assert_eq!(described(&mut client, "3", COPY).await, told("2000", of_all));
-    assert_eq!(alter_broker(&mut client, "", (COPY, None), false).await, 0);
-    assert_eq!(described(&mut client, "", COPY).await, None);
-    assert_eq!(described(&mut client, "3", COPY).await, told("1000", of_start));
-    let (_, _, read_only) = described(&mut client, "3", "num.partitions").await.expect("it is one");
+    assert_eq!(of_broker(&mut client, "3", COPY).await, told("3072", of_one));
+    assert_eq!(of_broker(&mut client, "", COPY).await, told("2000", of_all));
+    assert_eq!(alter(&mut client, (BROKER, "3"), (COPY, None), false).await, 0);
+    assert_eq!(of_broker(&mut client, "3", COPY).await, told("2000", of_all));
+    assert_eq!(alter(&mut client, (BROKER, ""), (COPY, None), false).await, 0);
+    assert_eq!(of_broker(&mut client, "", COPY).await, None);
+    assert_eq!(of_broker(&mut client, "3", COPY).await, told("1000", of_start));
+    let (_, _, read_only) = of_broker(&mut client, "3", "num.partitions").await.expect("it is one");
     assert!(read_only);
     broker.end().await;
 }

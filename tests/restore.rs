@@ -40,7 +40,7 @@ mod restore {
 
     use super::client::{Broker, Client};
     use super::history::{list_offset, produce, replay};
-    use super::settings::{BROKER, TOPIC, given, set};
+    use super::settings::{BROKER, Described, alter, described};
 
     /// No test waits longer for what must happen.
     const SOON: Duration = Duration::from_secs(60);
@@ -52,6 +52,9 @@ mod restore {
     ];
     const TIERED: [(&str, &str); 3] =
         [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
+    /// The kind of topics.
+    const TOPIC: i8 = 2;
+    const THIS_BROKER: (i8, &str) = (BROKER, "0");
     const EARLIEST: i64 = -2;
     const LATEST: i64 = -1;
     /// The last offset in the remote tier (KIP-1005).
@@ -187,6 +190,15 @@ mod restore {
         found.expect("the topic").partitions[0].leader_epoch
     }
 
+    /// What was given at runtime for a topic or a broker.
+    async fn given(client: &mut Client, whose: (i8, &'static str)) -> Vec<Described> {
+        let (of_topic, of_all_brokers) = (1, 3);
+        let mut given = described(client, whose, None).await;
+        given.retain(|setting| (of_topic..=of_all_brokers).contains(&setting.source));
+        given.sort();
+        given
+    }
+
     /// Removes all but the store.
     fn wipe(data_dir: &Path) {
         for entry in std::fs::read_dir(data_dir).expect("data directory") {
@@ -250,9 +262,10 @@ mod restore {
         commit(&mut client, "beyond", "ice", end).await;
         commit(&mut client, "empty", "kept", 0).await;
         let before = metadata(&mut client).await;
-        set(&mut client, BROKER, "remote.log.manager.copy.max.bytes.per.second", "987654321").await;
+        let rate = ("remote.log.manager.copy.max.bytes.per.second", Some("987654321"));
+        assert_eq!(alter(&mut client, THIS_BROKER, rate, false).await, 0);
         let kept = given(&mut client, (TOPIC, "kept")).await;
-        let of_broker = given(&mut client, BROKER).await;
+        let of_broker = given(&mut client, THIS_BROKER).await;
         assert_eq!((kept.len(), of_broker.len()), (2, 1));
         broker.end().await;
 
@@ -270,7 +283,7 @@ mod restore {
         assert_eq!(after.cluster_id, before.cluster_id);
         assert!(epoch(&after, "ice") > epoch(&before, "ice") + 1, "above all that ever were");
         assert_eq!(given(&mut client, (TOPIC, "kept")).await, kept);
-        assert_eq!(given(&mut client, BROKER).await, of_broker);
+        assert_eq!(given(&mut client, THIS_BROKER).await, of_broker);
         assert_eq!(list_offset(&mut client, "ice", EARLIEST).await, 123);
         assert_eq!(list_offset(&mut client, "ice", LATEST).await, last + 1);
         replay(&mut client, "ice", 123..last + 1).await;

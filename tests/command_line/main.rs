@@ -11,6 +11,8 @@ mod policy_files;
 mod read_only;
 mod records;
 mod replay;
+#[path = "../refusals/toy_s3/answers.rs"]
+mod s3_answers;
 mod shared_cache;
 mod tiers;
 mod told;

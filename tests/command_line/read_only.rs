@@ -2,7 +2,8 @@
 
 use crate::broker::{Broker, wait_for};
 
-const SMALL_AND_OFTEN: &[&str] = &[
+/// Settings of a broker that others read beside.
+pub(crate) const SMALL_AND_OFTEN: &[&str] = &[
     "num.partitions=1",
     "log.segment.bytes=1MiB",
     "log.retention.check.interval.ms=50",

@@ -1,29 +1,20 @@
 //! Two read-only servers of one machine with one cache folder, as people run them beside a broker.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::broker::{Broker, files, wait_for};
-
-const SMALL_AND_OFTEN: &[&str] = &[
-    "num.partitions=1",
-    "log.segment.bytes=1MiB",
-    "log.retention.check.interval.ms=50",
-    "remote.log.manager.task.interval.ms=50",
-    "tiering.meta.upload.interval.ms=100",
-];
-const TIME: &str = "2024-01-01T00:00:00.000Z";
+use crate::read_only::SMALL_AND_OFTEN;
+use crate::s3_answers as answers;
 
 /// A broker's store folder as a bucket of S3 that can be read.
 struct Bucket {
@@ -48,44 +39,18 @@ impl Bucket {
     }
 
     fn list(&self, query: &HashMap<String, String>) -> Response {
-        let prefix = query.get("prefix").map_or("", String::as_str);
-        let (mut xml, mut folders) = (String::from("<ListBucketResult>"), Vec::new());
-        for path in files(&self.folder, "") {
+        let objects = files(&self.folder, "").into_iter().map(|path| {
             let key = path.strip_prefix(&self.folder).expect("below").display().to_string();
-            let Some(rest) = key.strip_prefix(prefix) else { continue };
-            match rest.split_once('/').filter(|_| query.contains_key("delimiter")) {
-                Some((folder, _)) => folders.push(format!("{prefix}{folder}/")),
-                None => write!(
-                    xml,
-                    "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>{TIME}</LastModified>\
-                     <ETag>e</ETag></Contents>",
-                    path.metadata().map_or(0, |found| found.len())
-                )
-                .expect("text"),
-            }
-        }
-        folders.dedup();
-        for folder in folders {
-            write!(xml, "<CommonPrefixes><Prefix>{folder}</Prefix></CommonPrefixes>")
-                .expect("text");
-        }
-        (xml + "</ListBucketResult>").into_response()
+            (key, path.metadata().map_or(0, |found| found.len() as usize))
+        });
+        answers::list(objects, query)
     }
 
     fn get(&self, key: &str, headers: &HeaderMap) -> Response {
-        let Ok(bytes) = std::fs::read(self.folder.join(key)).map(Bytes::from) else {
-            return StatusCode::NOT_FOUND.into_response();
-        };
-        let known =
-            [(header::ETAG, "\"e\""), (header::LAST_MODIFIED, "Mon, 01 Jan 2024 00:00:00 GMT")];
-        let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-        let range = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
-        let Some((start, last)) = range else { return (known, bytes).into_response() };
-        let start: usize = start.parse().expect("a start");
-        let end = last.parse::<usize>().map_or(bytes.len(), |last| bytes.len().min(last + 1));
-        let told = format!("bytes {start}-{}/{}", end - 1, bytes.len());
-        let part = bytes.slice(start..end);
-        (StatusCode::PARTIAL_CONTENT, known, [(header::CONTENT_RANGE, told)], part).into_response()
+        match std::fs::read(self.folder.join(key)) {
+            Ok(bytes) => answers::get(bytes.into(), headers),
+            Err(_) => StatusCode::NOT_FOUND.into_response(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use object_store::path::Path;
 
-use crate::first;
+use crate::first_cluster;
 use crate::key::{KeyError, Layout};
 use crate::marker::{self, MarkerError};
 use crate::store::{CheckError, Store, StoreError, StoreSettings};
@@ -109,7 +109,7 @@ impl Asked {
 
     /// The cluster that began first, whatever lists show.
     async fn first(&self, prefix: &str) -> Result<Option<FoundCluster>, FindClustersError> {
-        match first::read(&self.store, prefix).await.map_err(|error| self.failed(error))? {
+        match first_cluster::read(&self.store, prefix).await.map_err(|error| self.failed(error))? {
             Some(id) => self.cluster(prefix, &id).await,
             None => Ok(None),
         }

@@ -36,7 +36,7 @@ mod config;
 mod counters;
 mod delete;
 mod expiry;
-mod first;
+mod first_cluster;
 mod follow;
 mod ids;
 mod key;

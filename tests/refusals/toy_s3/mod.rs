@@ -1,5 +1,6 @@
 //! As much of S3 as a broker needs, in this process, with a switch, and with faults on order.
 
+mod answers;
 mod faults;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,10 +17,9 @@ use axum::response::{IntoResponse as _, Response};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
+use answers::{get, list};
 pub(crate) use faults::Fault;
 use faults::{Order, Script};
-
-const TIME: &str = "2024-01-01T00:00:00.000Z";
 
 /// The bucket `bucket`.
 #[derive(Default)]
@@ -115,8 +115,8 @@ impl ToyS3 {
         match (method, key.as_str()) {
             (Method::HEAD, "") => StatusCode::OK.into_response(),
             (Method::GET, "") if query.contains_key("list-type") => match outdated {
-                true => list(&self.remembered.lock(), &query),
-                false => list(&objects, &query),
+                true => list(sizes(&self.remembered.lock()), &query),
+                false => list(sizes(&objects), &query),
             },
             (Method::GET, "") if query.contains_key("uploads") => {
                 "<ListMultipartUploadsResult></ListMultipartUploadsResult>".into_response()
@@ -147,40 +147,9 @@ impl ToyS3 {
     }
 }
 
-fn get(bytes: Bytes, headers: &HeaderMap) -> Response {
-    let known = [(header::ETAG, "\"e\""), (header::LAST_MODIFIED, "Mon, 01 Jan 2024 00:00:00 GMT")];
-    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-    let range = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
-    let Some((start, last)) = range else { return (known, bytes).into_response() };
-    let start: usize = start.parse().expect("a start");
-    let end = last.parse::<usize>().map_or(bytes.len(), |last| bytes.len().min(last + 1));
-    let told = format!("bytes {start}-{}/{}", end - 1, bytes.len());
-    let part = bytes.slice(start..end);
-    (StatusCode::PARTIAL_CONTENT, known, [(header::CONTENT_RANGE, told)], part).into_response()
-}
-
-fn list(objects: &BTreeMap<String, Bytes>, query: &HashMap<String, String>) -> Response {
-    let prefix = query.get("prefix").map_or("", String::as_str);
-    let (mut xml, mut folders) = (String::from("<ListBucketResult>"), Vec::new());
-    for (key, bytes) in objects.iter().filter(|(key, _)| key.starts_with(prefix)) {
-        let folder =
-            key[prefix.len()..].split_once('/').filter(|_| query.contains_key("delimiter"));
-        match folder {
-            Some((folder, _)) => folders.push(format!("{prefix}{folder}/")),
-            None => write!(
-                xml,
-                "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>{TIME}</LastModified>\
-                 <ETag>e</ETag></Contents>",
-                bytes.len()
-            )
-            .expect("text"),
-        }
-    }
-    folders.dedup();
-    for folder in folders {
-        write!(xml, "<CommonPrefixes><Prefix>{folder}</Prefix></CommonPrefixes>").expect("text");
-    }
-    (xml + "</ListBucketResult>").into_response()
+/// What a list tells of objects.
+fn sizes(objects: &BTreeMap<String, Bytes>) -> impl Iterator<Item = (String, usize)> {
+    objects.iter().map(|(key, bytes)| (key.clone(), bytes.len()))
 }
 
 /// Every key that a bulk delete names.

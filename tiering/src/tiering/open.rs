@@ -22,7 +22,7 @@ use super::{InFlight, Tiering};
 use crate::cache::{CacheOpenError, CacheSettings};
 use crate::clock::Clock;
 use crate::config::{SettingError, TieringConfig};
-use crate::first;
+use crate::first_cluster;
 use crate::key::{KeyError, Layout};
 use crate::manifest::{Facts, Manifest, ManifestError};
 use crate::marker::{self, MarkerError};
@@ -245,7 +245,7 @@ async fn meet(
             // Objects without a marker: somebody deleted it. Their rows are missing here.
             let topics = store.folders(&layout.topics()).await;
             let topics = topics.map_err(|error| mismatch(error.into()))?;
-            let noted = first::note(store, &config.prefix, cluster).await;
+            let noted = first_cluster::note(store, &config.prefix, cluster).await;
             noted.map_err(|error| mismatch(error.into()))?;
             let marker = marker::create(store, layout, cluster).await.map_err(mismatch)?;
             (marker, topics.is_empty())

@@ -206,16 +206,22 @@ fn assert_fetched_once(told: &[Told]) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn processes_that_read_one_after_another_fetch_each_byte_once() {
-    let shared = Shared::new().await;
-    let (mut owner, mut guest) = (shared.start("a"), shared.start("b"));
+/// First the owner reads the history, then the guest, who finds all of it in the cache.
+fn read_in_turn(owner: &mut Process, guest: &mut Process) -> [Told; 2] {
     owner.read();
     guest.read();
     let told = [owner.status(), guest.status()];
     assert_eq!(told.each_ref().map(|told| told.is_guest), [false, true]);
     assert_fetched_once(&told);
     assert_eq!(told[1].log_gets, 0, "{told:?}");
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_read_one_after_another_fetch_each_byte_once() {
+    let shared = Shared::new().await;
+    let (mut owner, mut guest) = (shared.start("a"), shared.start("b"));
+    let told = read_in_turn(&mut owner, &mut guest);
     // A chunk that had to make room before its reader came is lent once more.
     let chunks_and_indexes = SEGMENTS as u64 * (SEGMENT_BYTES.div_ceil(CHUNK) + 1);
     assert!(told[1].shared_hits >= chunks_and_indexes, "{told:?}");
@@ -297,12 +303,7 @@ async fn processes_in_containers_of_their_own_share_the_cache_of_a_folder_that_a
     let shared = Shared::new().await;
     let (mut owner, mut guest) =
         (shared.start_in_a_container("a"), shared.start_in_a_container("b"));
-    owner.read();
-    guest.read();
-    let told = [owner.status(), guest.status()];
-    assert_eq!(told.each_ref().map(|told| told.is_guest), [false, true]);
-    assert_fetched_once(&told);
-    assert_eq!(told[1].log_gets, 0, "{told:?}");
+    read_in_turn(&mut owner, &mut guest);
     owner.kill();
     guest.becomes_owner();
     guest.read();
