@@ -45,6 +45,8 @@ mod shaped;
 #[cfg(test)]
 mod stores;
 #[cfg(test)]
+mod turns;
+#[cfg(test)]
 mod watch;
 
 use std::sync::Arc;
