@@ -142,9 +142,11 @@ async fn a_topics_uploads_keep_to_its_rate() {
     let dir = tempfile::tempdir().expect("dir");
     let broker = Broker::start(dir.path(), &OFTEN).await;
     let mut client = Client::connect(broker.address).await;
-    create(&mut client, "slow", &[(COPY, "2MiB")]).await;
-    let began = Instant::now();
+    // Held back until all of it is there.
+    create(&mut client, "slow", &[(COPY, "1")]).await;
     produce(&mut client, "slow", 0..7_000).await;
+    let began = Instant::now();
+    alter(&mut client, "slow", COPY, "2MiB").await;
     wait_for_uploads(&mut client, "slow", 7_000).await;
     let took = began.elapsed();
     // Six segments of nearly a MiB, and the last one is gone when it is let through.
