@@ -114,6 +114,25 @@ fn a_topics_own_setting_counts_before_its_policys_and_that_before_the_brokers() 
 }
 
 #[test]
+fn a_policy_gives_topics_their_class_of_the_read_cache_and_takes_no_other_word_for_one() {
+    let broker = Broker::start(&[]);
+    broker.run("topic create t");
+    let class = || explained(&broker, "t", "tiering.cache.class");
+    let told = |value: &str, place: &str| (value.to_owned(), place.to_owned());
+    assert_eq!(class(), told("normal", "default"));
+    broker.run("policy set hot --topics t* --config tiering.cache.class=keep");
+    assert_eq!(class(), told("keep", "policy hot"));
+    broker.run("topic alter t --config tiering.cache.class=pass");
+    assert_eq!(class(), told("pass", "topic"));
+    for words in ["policy set hot --topics t*", "topic alter t"] {
+        let refused = broker.refused(&format!("{words} --config tiering.cache.class=hold"));
+        assert!(refused.contains("one of normal, keep, pass"), "{refused}");
+    }
+    broker.run("topic alter t --config tiering.cache.class=");
+    assert_eq!(class(), told("keep", "policy hot"), "as it was before");
+}
+
+#[test]
 fn of_several_policies_the_priority_counts_then_the_pattern_then_the_name() {
     let broker = Broker::start(&[]);
     let set = |name: &str, rest: &str| {
