@@ -24,6 +24,8 @@ pub enum Bounds {
     Any,
     /// From here on.
     AtLeast(i64),
+    /// From here on, or -1 for none.
+    OffOrAtLeast(i64),
     /// From the first to the second, both inclusive.
     Between(i64, i64),
     /// One of these (each one, for a list).

@@ -13,6 +13,7 @@ const MARK: &str = "<!-- written by ICECORE_WRITE_DOCS=1 cargo test --lib config
 fn bounds(setting: &Setting) -> String {
     match (setting.bounds, setting.kind) {
         (Bounds::AtLeast(least), _) => format!("at least {least}"),
+        (Bounds::OffOrAtLeast(least), _) => format!("at least {least}, or -1"),
         (Bounds::Between(least, most), _) => format!("{least} to {most}"),
         (Bounds::OneOf(words), _) => words.join(", "),
         (Bounds::Fraction, _) => "0 to 1".into(),

@@ -351,6 +351,19 @@ impl TopicConfig {
         }
     }
 
+    /// Bytes a second that the topic's partitions here upload together; `None` without a bound.
+    #[must_use]
+    pub fn copy_max_bytes_per_second(&self) -> Option<u64> {
+        self.bound("tiering.copy.max.bytes.per.second").map(i64::unsigned_abs)
+    }
+
+    /// Bytes a second that all readers of the topic's remote tier are handed here together; `None`
+    /// without a bound.
+    #[must_use]
+    pub fn fetch_max_bytes_per_second(&self) -> Option<u64> {
+        self.bound("tiering.fetch.max.bytes.per.second").map(i64::unsigned_abs)
+    }
+
     /// How old the first record of an active segment may get before it is rolled for upload.
     #[must_use]
     pub fn max_upload_lag(&self) -> Option<Duration> {
@@ -428,6 +441,13 @@ mod tests {
             (&[], &[("tiering.cache.class", "Keep")], "one of normal, keep, pass"),
             (&[], &[("cleanup.policy", "shred")], "one of delete, compact"),
             (&[], &[("segment.byte", "1000")], "did you mean segment.bytes?"),
+            (
+                &[],
+                &[("tiering.copy.max.bytes.per.second", "0")],
+                "invalid value 0 for tiering.copy.max.bytes.per.second: at least 1, or -1 for none",
+            ),
+            (&[], &[("tiering.fetch.max.bytes.per.second", "-2")], "at least 1, or -1 for none"),
+            (&[], &[("tiering.fetch.max.bytes.per.second", "fast")], "a number, or one with KiB"),
         ] {
             let error = topic(broker, overrides).expect_err("refused").to_string();
             assert!(error.contains(expected), "{overrides:?}: {error}");
@@ -441,6 +461,19 @@ mod tests {
             assert_eq!(of(class.name()), class);
         }
         assert_eq!(topic(&[], &[]).expect("default").cache_class(), CacheClass::Normal);
+    }
+
+    #[test]
+    fn a_topic_has_no_rates_of_its_own_unless_it_is_given_some() {
+        let rates = |config: TopicConfig| {
+            (config.copy_max_bytes_per_second(), config.fetch_max_bytes_per_second())
+        };
+        assert_eq!(rates(topic(&[], &[]).expect("config")), (None, None));
+        let given = [
+            ("tiering.copy.max.bytes.per.second", "2MiB"),
+            ("tiering.fetch.max.bytes.per.second", "1"),
+        ];
+        assert_eq!(rates(topic(&[], &given).expect("config")), (Some(2 << 20), Some(1)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A topic's settings: Kafka's, and icecore's own.
 
-use super::setting::Bounds::{Any, AtLeast, Fraction, OneOf};
+use super::setting::Bounds::{Any, AtLeast, Fraction, OffOrAtLeast, OneOf};
 use super::setting::Kind::{Boolean, Double, Int, List, Long, Text};
 use super::setting::Setting;
 
@@ -45,7 +45,9 @@ pub(super) const TOPIC_SETTINGS: &[Setting] = &[
     Setting::new("segment.jitter.ms", Long, "0", AtLeast(0), "Accepted; segments are rolled without jitter.").of_broker("log.roll.jitter.ms"),
     Setting::new("segment.ms", Long, "604800000", AtLeast(1), "A segment is rolled when its records span so long.").of_broker("log.roll.ms").in_policies(),
     Setting::new("tiering.cache.class", Text, "normal", OneOf(CACHE_CLASSES), "What the read cache does with the topic's chunks once they are used: with `normal` those that are used again after a while stay before others; with `keep` they go last, and have three quarters of the cache at most; with `pass` they go first, and are there for readers that are close together. A change counts for a chunk from its next use on.").in_policies(),
+    Setting::new("tiering.copy.max.bytes.per.second", Long, "-1", OffOrAtLeast(1), "The rate that the uploads of all the topic's partitions on a broker keep to together. The broker's remote.log.manager.copy.max.bytes.per.second counts besides: the lower one holds. What a topic produces beyond it waits on the local disk. -1 without bound.").in_policies(),
     Setting::new("tiering.disk.full.policy", Text, "block", OneOf(DISK_FULL), "What happens when the disk runs full: `block` refuses producers until there is room; `drop-uploaded-first` gives up the oldest local segments that are uploaded, and refuses producers when there are none. Nothing that the object store lacks goes.").of_broker("tiering.disk.full.policy").in_policies(),
+    Setting::new("tiering.fetch.max.bytes.per.second", Long, "-1", OffOrAtLeast(1), "The rate at which all readers of the topic together are handed what the remote tier alone has, whether it comes from the store or the read cache. The broker's bounds count besides. -1 without bound.").in_policies(),
     Setting::new("tiering.max.upload.lag.ms", Long, "-1", AtLeast(-1), "An active segment is rolled and uploaded when its first record is so old: the bound of what a lost disk can lose. -1 for segment.ms alone.").of_broker("tiering.max.upload.lag.ms").in_policies(),
     Setting::new("unclean.leader.election.enable", Boolean, "false", Any, "Accepted; a single broker elects nobody.").of_broker("unclean.leader.election.enable"),
 ];

@@ -63,6 +63,11 @@ fn within(setting: &Setting, value: &Value) -> Result<(), String> {
         (Bounds::AtLeast(least), Value::Number(number)) if *number < least => {
             Err(format!("at least {least}"))
         }
+        (Bounds::OffOrAtLeast(least), Value::Number(number))
+            if *number != -1 && *number < least =>
+        {
+            Err(format!("at least {least}, or -1 for none"))
+        }
         (Bounds::Between(least, most), Value::Number(number))
             if !(least..=most).contains(number) =>
         {

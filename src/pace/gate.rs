@@ -52,6 +52,16 @@ impl ReplayGate {
         self.change(|rates| rates.ceiling = ceiling);
     }
 
+    /// Whether there is a rate at all.
+    pub fn is_bounded(&self) -> bool {
+        self.limit.get().is_some()
+    }
+
+    /// Whether a read that comes now has to wait.
+    pub fn is_busy(&self) -> bool {
+        self.limit.is_busy()
+    }
+
     /// The bytes that passed since the start.
     pub fn moved(&self) -> u64 {
         self.moved.load(Ordering::Relaxed)

@@ -80,6 +80,11 @@ impl Limit {
         self.state.lock().bytes_per_second
     }
 
+    /// Whether the next has to wait.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy_until().is_some()
+    }
+
     /// Corrects what was admitted by what was moved in the end.
     pub(super) fn correct(&self, admitted: u64, moved: u64) {
         let mut state = self.state.lock();

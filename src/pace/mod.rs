@@ -8,12 +8,14 @@
 //!                                  ^
 //!                                share  <- latency of the hot path, once a second
 //! ```
-//! Nothing here knows where bytes lie or who asks for them: it is told rates, times and sizes.
+//! A topic may have a limit and a gate of its own ([`TopicPaces`]); these count besides, so the lower
+//! rate holds. Nothing here knows where bytes lie or who asks for them: it is told rates, times and sizes.
 
 mod gate;
 mod latency;
 mod limit;
 mod share;
+mod topic;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +26,7 @@ pub use gate::{Passage, ReplayGate};
 pub use latency::{Recent, Window};
 pub use limit::Limit;
 pub use share::{ReplayShare, Second};
+pub use topic::{TopicBounds, TopicPaces};
 
 /// What is set by people, and may change while the broker runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

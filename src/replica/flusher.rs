@@ -131,7 +131,8 @@ mod tests {
         let opened = Log::open(dir, LogConfig::default(), OpenAt::default(), LogEnv::real());
         let log = TieredLog::new(Arc::new(opened.expect("open").0), None, None);
         let (config, clock) = (config(flush_ms), Arc::new(SystemClock));
-        Arc::new(Partition::new(name, id, LeaderEpoch::ZERO, log, config, clock))
+        let paces = Arc::default();
+        Arc::new(Partition::new(name, id, LeaderEpoch::ZERO, log, config, paces, clock))
     }
 
     fn batch() -> Batch {

@@ -20,7 +20,7 @@ use super::append_lane::{AppendLane, AppendReply, AppendRequest, Durability};
 use super::checkpoints::{Checkpoints, Remembered};
 use super::error::{EraseError, HostError};
 use super::flusher::Flusher;
-use super::partition::{Partition, log_config};
+use super::partition::{Partition, log_config, topic_bounds};
 use super::space::{Space, WantedWatermarks};
 use super::suspects::Suspects;
 use crate::config::TopicConfig;
@@ -28,7 +28,8 @@ use crate::log::checkpoint::CheckpointError;
 use crate::log::{AppendError, Log, LogEnv, Tier, TieredLog, partition_metadata};
 use crate::metadata::{TopicImage, is_internal_topic};
 use crate::metrics::BrokerMetrics;
-use crate::model::{Offset, TopicId, TopicPartition};
+use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::pace::TopicPaces;
 
 /// Logs that are opened at a time.
 const OPENINGS_MAX: usize = 8;
@@ -143,34 +144,48 @@ impl Replicas {
     /// The first log that does not open; those that did stay hosted.
     pub async fn host_topic(&self, topic: &TopicImage) -> Result<(), HostError> {
         self.class_topic(topic.id, topic.config.cache_class());
+        let paces = &self.paces_of(topic);
         stream::iter(topic.topic_partitions().zip(&topic.partitions))
             .map(Ok)
             .try_for_each_concurrent(OPENINGS_MAX, |(name, image)| async move {
                 if self.partitions.read().contains_key(&name) {
                     return Ok(());
                 }
-                let partition = self.open(topic, name.clone(), image.leader_epoch).await?;
+                let (epoch, paces) = (image.leader_epoch, paces.clone());
+                let partition = self.open(topic, name.clone(), epoch, paces).await?;
                 self.partitions.write().insert(name, Arc::new(partition));
                 Ok(())
             })
             .await
     }
 
+    /// The rates of a topic: those of its partitions that are hosted already, if there are any.
+    fn paces_of(&self, topic: &TopicImage) -> Arc<TopicPaces> {
+        let partitions = self.partitions.read();
+        let hosted = topic.topic_partitions().find_map(|name| partitions.get(&name));
+        match hosted {
+            Some(partition) => partition.paces().clone(),
+            None => TopicPaces::new(topic_bounds(&topic.config)),
+        }
+    }
+
     async fn open(
         &self,
         topic: &TopicImage,
         name: TopicPartition,
-        leader_epoch: crate::model::LeaderEpoch,
+        leader_epoch: LeaderEpoch,
+        paces: Arc<TopicPaces>,
     ) -> Result<Partition, HostError> {
         let opening = tracing::info_span!("open partition", partition = %name);
-        self.open_now(topic, name, leader_epoch).instrument(opening).await
+        self.open_now(topic, name, leader_epoch, paces).instrument(opening).await
     }
 
     async fn open_now(
         &self,
         topic: &TopicImage,
         name: TopicPartition,
-        leader_epoch: crate::model::LeaderEpoch,
+        leader_epoch: LeaderEpoch,
+        paces: Arc<TopicPaces>,
     ) -> Result<Partition, HostError> {
         let key = PartitionKey::new(name.topic.clone(), topic.id, name.partition);
         let (tier, remote_end) = self.tier(&topic.config, key).await?;
@@ -190,7 +205,7 @@ impl Replicas {
         }
         let log = TieredLog::new(Arc::new(log), tier, remote_end);
         let (config, clock) = (topic.config.clone(), self.env.clock.clone());
-        Ok(Partition::new(name, topic.id, leader_epoch, log, config, clock))
+        Ok(Partition::new(name, topic.id, leader_epoch, log, config, paces, clock))
     }
 
     /// The partition's remote tier and where it ends, if the topic tiers, or did and the remote tier
@@ -320,6 +335,13 @@ impl Replicas {
     pub fn partition(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
         let name = TopicPartition::new(topic, partition);
         self.partitions.read().get(&name).cloned()
+    }
+
+    /// Whether it is this very partition that is hosted under its name: its topic is not deleted.
+    pub(super) fn hosts(&self, partition: &Arc<Partition>) -> bool {
+        let name = partition.name();
+        let hosted = self.partition(&name.topic, name.partition);
+        hosted.is_some_and(|hosted| Arc::ptr_eq(&hosted, partition))
     }
 
     /// All hosted partitions by name.

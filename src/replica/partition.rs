@@ -19,6 +19,7 @@ use crate::env::Clock;
 use crate::log::{AppendError, Appended, LogConfig, TieredLog};
 use crate::metrics::{TopicHandle, TopicMetrics};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::pace::{TopicBounds, TopicPaces};
 use crate::record::{Batch, TimestampType};
 
 /// How far another broker has come with a partition that it leads.
@@ -51,6 +52,8 @@ pub struct Partition {
     leader_epoch: AtomicI32,
     log: TieredLog,
     config: ArcSwap<TopicConfig>,
+    /// Shared with the topic's other partitions.
+    paces: Arc<TopicPaces>,
     high_watermark: AtomicI64,
     tail: Tail,
     waiters: Waiters,
@@ -86,13 +89,14 @@ impl Tail {
 }
 
 impl Partition {
-    /// Hosts a log that has been opened (and recovered).
+    /// Hosts a log that has been opened (and recovered). `paces` are its topic's.
     pub fn new(
         name: TopicPartition,
         topic_id: TopicId,
         leader_epoch: LeaderEpoch,
         log: TieredLog,
         config: Arc<TopicConfig>,
+        paces: Arc<TopicPaces>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let end = log.local().log_end();
@@ -103,6 +107,7 @@ impl Partition {
             leader_epoch: AtomicI32::new(leader_epoch.get()),
             log,
             config: ArcSwap::new(config),
+            paces,
             high_watermark,
             tail: Tail::new(end),
             waiters: Waiters::default(),
@@ -152,7 +157,13 @@ impl Partition {
     /// Takes over changed settings.
     pub fn configure(&self, config: Arc<TopicConfig>) {
         self.log.local().configure(log_config(&config));
+        self.paces.bound(topic_bounds(&config));
         self.config.store(config);
+    }
+
+    /// The topic's own rates.
+    pub fn paces(&self) -> &Arc<TopicPaces> {
+        &self.paces
     }
 
     /// The offset after the last record that every in-sync replica holds.
@@ -237,6 +248,14 @@ impl Partition {
     /// Syncs all that was written so far. Blocking; on a flusher only.
     pub(super) fn sync(&self) -> Result<(), AppendError> {
         self.log.local().sync().map(drop)
+    }
+}
+
+/// The rates that a topic's settings ask for.
+pub(super) fn topic_bounds(config: &TopicConfig) -> TopicBounds {
+    TopicBounds {
+        copies: config.copy_max_bytes_per_second(),
+        fetches: config.fetch_max_bytes_per_second(),
     }
 }
 

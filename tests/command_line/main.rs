@@ -8,6 +8,7 @@ mod demo;
 mod dump;
 mod policies;
 mod policy_files;
+mod policy_rates;
 mod read_only;
 mod records;
 mod replay;

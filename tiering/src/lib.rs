@@ -89,4 +89,4 @@ pub use store::{
     WrongBytes,
 };
 pub use tiering::{OpenError, Status, Tiering, VouchError};
-pub use upload::{OffloadError, Parts};
+pub use upload::{OffloadError, Parts, UploadTurn};

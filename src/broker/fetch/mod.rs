@@ -5,6 +5,7 @@
 //! as ranges of files and leave by `sendfile`.
 
 mod answer;
+mod gates;
 mod plan;
 mod read;
 mod rounds;

@@ -13,6 +13,7 @@ use super::session::{TopicKey, Wanted};
 use crate::log::{ReadError, TieredRead};
 use crate::metadata::{ClusterImage, TopicImage};
 use crate::model::{FileSlice, LeaderEpoch, Offset, TopicPartition};
+use crate::pace::ReplayGate;
 use crate::replica::{Partition, Replicas};
 use crate::wire::ErrorCode;
 
@@ -84,6 +85,10 @@ pub(super) struct ElsewhereRead {
     pub(super) end: Offset,
     pub(super) max_bytes: usize,
     pub(super) min_one: bool,
+    /// The gate of its topic, where it has to pass one.
+    topic_gate: Option<Arc<ReplayGate>>,
+    /// Whether that gate was closed when it was looked at.
+    held_back: bool,
 }
 
 /// Looks at a partition without waiting for a disk. `left` is what remains of the request's
@@ -106,6 +111,11 @@ pub(super) fn look(
         Ok(None) => {
             let from = Offset::new(wanted.fetch_offset);
             let (bounds, end) = (bounds(&partition), partition.readable_end(plan.isolation));
+            let topic_gate = match from < partition.log().local_log_start() {
+                true => partition.paces().replays().cloned(),
+                false => None,
+            };
+            let held_back = topic_gate.as_ref().is_some_and(|gate| gate.is_busy());
             Looked::Elsewhere(ElsewhereRead {
                 replicas: broker.replicas.clone(),
                 by_id: matches!(wanted.topic, TopicKey::Id(_)),
@@ -115,6 +125,8 @@ pub(super) fn look(
                 end,
                 max_bytes,
                 min_one,
+                topic_gate,
+                held_back,
             })
         }
         Err(code) => {
@@ -161,6 +173,22 @@ impl ElsewhereRead {
     /// Whether the remote tier alone has it.
     pub(super) fn is_replay(&self) -> bool {
         self.from < self.partition.log().local_log_start()
+    }
+
+    /// The gate of its topic; `None` where there is none to pass.
+    pub(super) fn topic_gate(&self) -> Option<Arc<ReplayGate>> {
+        self.topic_gate.clone()
+    }
+
+    /// Whether it has to wait for its topic's rate.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.held_back
+    }
+
+    /// What is answered of it until it has been read.
+    pub(super) fn nothing_yet(&self) -> PartitionRead {
+        let (partition, bounds) = (Some(self.partition.clone()), self.bounds);
+        PartitionRead { partition, bounds, ..PartitionRead::default() }
     }
 
     /// Reads it; runs to its end even when nobody waits any more. Its trace is a part of that of the

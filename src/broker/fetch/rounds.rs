@@ -1,5 +1,7 @@
 //! The wait of a fetch: look at all partitions, and look again when one has grown, until there is
 //! enough or the time is up.
+//!
+//! What waits for its topic's rate comes after the others: it takes what they leave of the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +12,9 @@ use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Broker;
+use super::gates::Gates;
 use super::plan::FetchPlan;
 use super::read::{Looked, PartitionRead, look};
-use crate::pace::ReplayGate;
 use crate::replica::FetchWaiter;
 use crate::task;
 
@@ -82,13 +84,34 @@ impl Round {
                 // Its size is known only later: it counts as all that it may take (as in Kafka).
                 Looked::Elsewhere(read) => {
                     round.elsewhere = true;
-                    left = left.saturating_sub(read.max_bytes);
-                    min_one = false;
+                    if !read.is_held_back() {
+                        left = left.saturating_sub(read.max_bytes);
+                        min_one = false;
+                    }
                 }
             }
             round.looked.push(looked);
         }
+        round.give_rest(left, min_one);
         round
+    }
+
+    /// Gives those that are held back by their topic's rate what the others leave. They are not sent
+    /// to the end of the session while they get nothing: in their place they would take all, each time.
+    fn give_rest(&mut self, mut left: usize, mut min_one: bool) {
+        for looked in &mut self.looked {
+            let Looked::Elsewhere(read) = looked else { continue };
+            if !read.is_held_back() {
+                continue;
+            }
+            read.max_bytes = read.max_bytes.min(left);
+            read.min_one = min_one;
+            left -= read.max_bytes;
+            min_one = false;
+            if read.max_bytes == 0 && !read.min_one {
+                *looked = Looked::Here(read.nothing_yet());
+            }
+        }
     }
 
     fn is_enough(&self, plan: &FetchPlan) -> bool {
@@ -108,11 +131,13 @@ impl Round {
             reads.push(match looked {
                 Looked::Here(read) => read,
                 Looked::Elsewhere(read) => {
-                    let (partition, bounds) = (Some(read.partition.clone()), read.bounds);
-                    let empty = PartitionRead { partition, bounds, ..PartitionRead::default() };
-                    let gate = read.is_replay().then(|| (&broker.paces.replays, read.max_bytes));
-                    late.push(begun(at, gate, read.run()));
-                    empty
+                    let nothing_yet = read.nothing_yet();
+                    let all = &broker.paces.replays;
+                    let gates = read
+                        .is_replay()
+                        .then(|| Gates::new(read.topic_gate(), all, read.max_bytes));
+                    late.push(begun(at, gates, read.run()));
+                    nothing_yet
                 }
             });
         }
@@ -125,22 +150,21 @@ impl Round {
 type Late = BoxFuture<'static, (usize, PartitionRead)>;
 
 /// A read that waits for the disk or the store. Of the remote tier it first waits for its turn among
-/// the replays, as long as its client does. Once begun it is a task of its own: it goes on when the
+/// its topic's replays and among all, as long as its client does. Once begun it is a task of its own: it goes on when the
 /// client's wait ends, and fills the caches for its next fetch.
 fn begun(
     at: usize,
-    gate: Option<(&Arc<ReplayGate>, usize)>,
+    gates: Option<Gates>,
     read: impl Future<Output = PartitionRead> + Send + 'static,
 ) -> Late {
-    let gate = gate.map(|(gate, bytes)| (gate.clone(), bytes as u64));
     Box::pin(async move {
-        let task = match gate {
+        let task = match gates {
             None => tokio::spawn(read),
-            Some((gate, bytes)) => {
-                let passage = gate.pass(bytes).await;
+            Some(gates) => {
+                let passages = gates.pass().await;
                 tokio::spawn(async move {
                     let read = read.await;
-                    passage.moved(read.len() as u64);
+                    passages.moved(read.len());
                     read
                 })
             }
@@ -177,6 +201,7 @@ mod tests {
 
     use super::*;
     use crate::model::FileSlice;
+    use crate::pace::ReplayGate;
 
     const WAIT: Duration = Duration::from_millis(500);
 
@@ -237,7 +262,7 @@ mod tests {
         gate.set_share(Some(1000));
         gate.pass(100_000).await.moved(100_000);
         let begins = Arc::new(AtomicBool::new(false));
-        let replay = begun(1, Some((&gate, 1 << 20)), {
+        let replay = begun(1, Some(Gates::new(None, &gate, 1 << 20)), {
             let begins = begins.clone();
             async move {
                 begins.store(true, Ordering::SeqCst);
@@ -249,5 +274,22 @@ mod tests {
         assert!(took < Duration::from_millis(30), "{took:?}");
         sleep(Duration::from_secs(200)).await;
         assert!(!begins.load(Ordering::SeqCst), "nobody waits for it any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replay_that_waits_for_its_topic_takes_nothing_of_what_all_share() {
+        let (all, slow) = (Arc::new(ReplayGate::default()), Arc::new(ReplayGate::default()));
+        all.set_share(Some(1 << 20));
+        slow.set_ceiling(Some(1));
+        slow.pass(1000).await.moved(1000);
+        let held = begun(0, Some(Gates::new(Some(slow.clone()), &all, 1 << 20)), async { of(9) });
+        let other = begun(1, Some(Gates::new(None, &all, 1 << 20)), async { of(5) });
+        let (lens, took) = gathered(vec![held, other], 1).await;
+        assert_eq!(lens, [0, 5]);
+        assert!(took < Duration::from_millis(30), "{took:?}");
+        slow.set_ceiling(None);
+        let held = begun(0, Some(Gates::new(Some(slow), &all, 1 << 20)), async { of(9) });
+        assert_eq!(gathered(vec![held], 1).await.0, [9], "its bound is gone");
+        assert_eq!(all.moved(), 14, "what passes a topic's gate passes that of all");
     }
 }

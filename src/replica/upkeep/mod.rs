@@ -1,8 +1,10 @@
 //! What is done for partitions beside requests: roll, upload, retain, checkpoint, make room.
 //!
 //! Each duty is a loop of its own with its own interval; none runs on a network thread, and a
-//! partition that fails is tried again later without holding up the others.
+//! partition that fails is tried again later without holding up the others. Nor does one whose topic
+//! has a rate of its own: its upload goes on beside the round.
 
+mod aside;
 mod failing;
 mod leave;
 mod outlook;
@@ -15,6 +17,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use icecore_tiering::{CollectOptions, DeleteError, OffloadError, Scope, StoreState};
 use tokio::runtime::Handle;
@@ -25,6 +28,7 @@ use super::{Partition, Replicas};
 use crate::model::TopicPartition;
 use crate::task;
 
+use aside::Aside;
 use failing::Failing;
 pub use failing::FailingUploads;
 pub use outlook::{Amount, Outlook};
@@ -80,7 +84,8 @@ impl Upkeep {
         duties.repeat(&here, every.producers, Self::expire_producers);
         // In another broker's store there is nothing to do.
         if self.replicas.tiering().is_some_and(|tiering| !tiering.is_read_only()) {
-            duties.repeat(store, every.tiering, Self::tier);
+            let aside = Aside::new(tasks, stop);
+            duties.repeat(store, every.tiering, move |upkeep| upkeep.tier(aside.clone()));
             duties.repeat(store, every.garbage, Self::collect_garbage);
         }
     }
@@ -104,7 +109,8 @@ impl Upkeep {
         room::look(&self).await;
     }
 
-    async fn tier(self: Arc<Self>) {
+    async fn tier(self: Arc<Self>, aside: Arc<Aside>) {
+        aside.keep(|partition| self.replicas.hosts(partition));
         if self.replicas.tiering().is_some_and(|tiering| rests(&tiering.store_state())) {
             return;
         }
@@ -112,24 +118,42 @@ impl Upkeep {
         let is_hosted =
             |name: &TopicPartition| self.replicas.partition(&name.topic, name.partition).is_some();
         self.tiering.keep(is_hosted);
-        self.for_each(|partition| async {
-            if self.tiering.is_waiting(partition.name()) {
-                return;
+        self.for_each(|partition| self.tier_partition(&aside, partition)).await;
+    }
+
+    async fn tier_partition(self: &Arc<Self>, aside: &Aside, partition: Arc<Partition>) {
+        if self.tiering.is_waiting(partition.name()) {
+            return;
+        }
+        if aside.has(&partition) {
+            if retain::uploads(&partition.config()) {
+                let expired = upload::expire_of(&self.replicas, &partition).await;
+                return self.note_tiering(partition.name(), expired);
             }
-            let name = partition.name().clone();
-            match upload::partition(&self.replicas, partition).await {
-                Ok(()) => self.tiering.succeeded(&name),
-                // It is no failure of this partition, and the crate told of it once.
-                Err(error) if is_left_alone(&*error) => {
-                    tracing::debug!(partition = %name, %error, "tiering waits for the store");
-                }
-                Err(error) => {
-                    let failures = self.tiering.failed(&name, &error);
-                    tracing::warn!(partition = %name, %error, failures, "tiering failed and is tried again");
-                }
+            aside.end(&partition).await;
+        }
+        let (upkeep, its) = (self.clone(), partition.clone());
+        let work = |rate| -> BoxFuture<'static, ()> {
+            Box::pin(async move {
+                let done = upload::partition(&upkeep.replicas, &its, &rate).await;
+                upkeep.note_tiering(its.name(), done);
+            })
+        };
+        aside.run(&partition, work).await;
+    }
+
+    fn note_tiering(&self, name: &TopicPartition, done: Result<(), Error>) {
+        match done {
+            Ok(()) => self.tiering.succeeded(name),
+            // It is no failure of this partition, and the crate told of it once.
+            Err(error) if is_left_alone(&*error) => {
+                tracing::debug!(partition = %name, %error, "tiering waits for the store");
             }
-        })
-        .await;
+            Err(error) => {
+                let failures = self.tiering.failed(name, &error);
+                tracing::warn!(partition = %name, %error, failures, "tiering failed and is tried again");
+            }
+        }
     }
 
     async fn checkpoint(self: Arc<Self>) {

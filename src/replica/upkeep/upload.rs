@@ -2,7 +2,8 @@
 //! all of it once the topic tiers no more, and only with permission.
 //!
 //! Only what lies below the high watermark and the last stable offset is uploaded, and only after
-//! it was synced: the remote tier never holds what a crash could take back here.
+//! it was synced: the remote tier never holds what a crash could take back here. A segment whose topic has
+//! a rate of its own waits for that before anything of it is in memory.
 
 use std::io;
 use std::path::Path;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use icecore_tiering::{Parts, Retention, Segment};
 use tracing::Instrument as _;
 
+use super::aside::TopicRate;
 use super::{Error, leave, retain};
 use crate::log::{FileKind, Log, Sealed, Tier, empty_producer_snapshot, leader_epochs_text};
 use crate::model::Offset;
@@ -21,45 +23,46 @@ use crate::replica::{Isolation, Partition, Replicas};
 /// when it ends.
 pub(super) async fn partition(
     replicas: &Arc<Replicas>,
-    partition: Arc<Partition>,
+    partition: &Arc<Partition>,
+    rate: &TopicRate,
 ) -> Result<(), Error> {
     let tier = match (partition.log().tier(), partition.config().remote_storage_enable()) {
         (Some(tier), true) => tier,
         (Some(tier), false) if partition.config().remote_delete_on_disable() => {
-            return leave::partition(replicas, &partition, &tier).await;
+            return leave::partition(replicas, partition, &tier).await;
         }
         // A default or a policy was changed while the broker was down: what is uploaded stays readable.
-        (Some(tier), false) => return expire(replicas, &partition, &tier).await,
-        (None, true) => return Ok(replicas.give_tier(&partition).await?),
+        (Some(tier), false) => return expire(replicas, partition, &tier).await,
+        (None, true) => return Ok(replicas.give_tier(partition).await?),
         (None, false) => return Ok(()),
     };
-    if retain::uploads(&partition.config()) {
-        upload_all(&partition, &tier, replicas.env().clock.now_ms()).await?;
-    }
-    expire(replicas, &partition, &tier).await
-}
-
-async fn upload_all(partition: &Arc<Partition>, tier: &Tier, now_ms: i64) -> Result<(), Error> {
-    let log = partition.log().local();
+    // What is sealed from here on comes with the next round.
     let decided = partition.readable_end(Isolation::ReadCommitted);
-    for sealed in log.sealed() {
-        let uploaded = partition.log().remote_end().unwrap_or_default();
-        if sealed.end() <= uploaded.max(log.log_start()) {
-            continue;
-        }
-        if sealed.end() > decided {
-            break;
-        }
-        upload(partition, tier, &sealed, now_ms).await?;
+    while next_due(partition, decided).is_some() {
+        let _turn = rate.turn().await;
+        // Others of the topic may have gone first, for however long.
+        let still_due = next_due(partition, decided).filter(|_| replicas.hosts(partition));
+        let Some(sealed) = still_due else { return Ok(()) };
+        let now_ms = replicas.env().clock.now_ms();
+        upload(partition, &tier, &sealed, rate, now_ms).await?;
         partition.log().uploaded_until(sealed.end());
     }
-    Ok(())
+    expire(replicas, partition, &tier).await
+}
+
+/// The first segment below `decided` that the remote tier lacks, while the topic uploads.
+fn next_due(partition: &Partition, decided: Offset) -> Option<Arc<Sealed>> {
+    let (log, config) = (partition.log(), partition.config());
+    let begin = log.remote_end().unwrap_or_default().max(log.log_start());
+    let first = log.local().sealed().into_iter().find(|sealed| sealed.end() > begin)?;
+    (retain::uploads(&config) && first.end() <= decided).then_some(first)
 }
 
 async fn upload(
     partition: &Arc<Partition>,
     tier: &Tier,
     sealed: &Arc<Sealed>,
+    rate: &TopicRate,
     now_ms: i64,
 ) -> Result<(), Error> {
     let span = tracing::info_span!(
@@ -71,7 +74,7 @@ async fn upload(
         bytes = i64::try_from(sealed.size()).unwrap_or(i64::MAX),
         otel.status_code = tracing::field::Empty,
     );
-    let done = upload_now(partition, tier, sealed, now_ms).instrument(span.clone()).await;
+    let done = upload_now(partition, tier, sealed, rate, now_ms).instrument(span.clone()).await;
     if done.is_err() {
         span.record("otel.status_code", "ERROR");
     }
@@ -82,6 +85,7 @@ async fn upload_now(
     partition: &Arc<Partition>,
     tier: &Tier,
     sealed: &Arc<Sealed>,
+    rate: &TopicRate,
     now_ms: i64,
 ) -> Result<(), Error> {
     let log = partition.log().local().clone();
@@ -101,12 +105,13 @@ async fn upload_now(
     if row.is_live() {
         return Ok(());
     }
+    let turn = tier.tiering.upload_turn(rate).await?;
     let sealed = sealed.clone();
     let parts = tokio::task::spawn_blocking(move || {
         log.sync()?;
         Ok::<_, Error>(parts(&log, &sealed)?)
     });
-    tier.tiering.offload(&row, parts.await??).await?;
+    tier.tiering.offload_in(turn, &row, parts.await??).await?;
     tracing::debug!(partition = %partition.name(), base = %row.base, bytes = row.size, "segment uploaded");
     Ok(())
 }
@@ -129,6 +134,17 @@ fn read_or(path: &Path, absent: impl Fn() -> Vec<u8>) -> io::Result<Bytes> {
         Ok(bytes) => Ok(bytes.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(absent().into()),
         Err(error) => Err(error),
+    }
+}
+
+/// Ends what has expired of a partition whose upload is under way.
+pub(super) async fn expire_of(
+    replicas: &Arc<Replicas>,
+    partition: &Arc<Partition>,
+) -> Result<(), Error> {
+    match partition.log().tier() {
+        Some(tier) => expire(replicas, partition, &tier).await,
+        None => Ok(()),
     }
 }
 

@@ -4,23 +4,24 @@
 //! are sent, and the upload is not completed when it differs.
 
 use std::fs::File;
+use std::future::ready;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::OffloadError;
+use super::{OffloadError, UploadTurn};
 use crate::bundle::CHECKSUM_BLOCK_BYTES;
 use crate::checksum::{RunningCrc, crc32c};
 use crate::ids::Offset;
 use crate::key::ObjectPart;
 use crate::segment::Segment;
 use crate::steps::Step;
-use crate::store::Multipart;
+use crate::store::{Multipart, StoreError};
 use crate::tiering::Tiering;
 
 /// A sealed log file that was read through once.
@@ -94,16 +95,22 @@ fn survey(path: &Path, size: u64) -> io::Result<Option<(File, u32, Bytes)>> {
 
 impl Tiering {
     /// Writes the `.log` object.
-    pub(super) async fn put_log(&self, row: &Segment, log: &LogFile) -> Result<(), OffloadError> {
+    pub(super) async fn put_log(
+        &self,
+        turn: &mut UploadTurn<'_>,
+        row: &Segment,
+        log: &LogFile,
+    ) -> Result<(), OffloadError> {
         let name = self.object(row, ObjectPart::Log);
         if log.size <= self.config.part_bytes {
+            turn.admit(log.size, ready(Ok(()))).await?;
             let bytes = log.read(0, log.size).await?;
             log.check(crc32c(&bytes))?;
             self.config.pace.admit(log.size).await;
             return Ok(self.store.put(&name, bytes).await?);
         }
         let mut upload = self.store.multipart(&name).await?;
-        let sent = self.put_parts(&mut upload, log).await;
+        let sent = self.put_parts(turn, &mut upload, log).await;
         match sent {
             Ok(()) => Ok(upload.complete(log.size).await?),
             // Being stopped is a crash on purpose: it leaves everything as it is.
@@ -118,7 +125,12 @@ impl Tiering {
         }
     }
 
-    async fn put_parts(&self, upload: &mut Multipart, log: &LogFile) -> Result<(), OffloadError> {
+    async fn put_parts(
+        &self,
+        turn: &mut UploadTurn<'_>,
+        upload: &mut Multipart,
+        log: &LogFile,
+    ) -> Result<(), OffloadError> {
         let mut crc = RunningCrc::new();
         let mut on_their_way = FuturesUnordered::new();
         let mut position = 0;
@@ -129,6 +141,7 @@ impl Tiering {
                 sent?;
             }
             let length = self.config.part_bytes.min(log.size - position);
+            turn.admit(length, all_sent(&mut on_their_way)).await?;
             let bytes = log.read(position, length).await?;
             crc.update(&bytes);
             self.config.pace.admit(length).await;
@@ -142,9 +155,14 @@ impl Tiering {
                 self.reached(Step::LogPartWritten)?;
             }
         }
-        while let Some(sent) = on_their_way.next().await {
-            sent?;
-        }
+        all_sent(&mut on_their_way).await?;
         log.check(crc.finish())
     }
+}
+
+/// Waits for the parts that are on their way.
+async fn all_sent(
+    parts: &mut FuturesUnordered<impl Future<Output = Result<(), StoreError>>>,
+) -> Result<(), OffloadError> {
+    Ok(parts.try_for_each(|()| ready(Ok(()))).await?)
 }

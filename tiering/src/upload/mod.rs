@@ -20,14 +20,18 @@
 //! a hurry. The local file stays until the row is live, whatever happens here.
 
 mod body;
+mod turn;
 mod verify;
 
+use std::future::ready;
 use std::io;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use crate::bundle::{BundleHeader, BundleParts, encode};
+use crate::checksum::crc32c;
+use crate::config::Unpaced;
 use crate::ids::{Offset, SegmentId};
 use crate::key::ObjectPart;
 use crate::manifest::{Change, ManifestError};
@@ -36,7 +40,8 @@ use crate::steps::{Step, Stopped};
 use crate::store::StoreError;
 use crate::tiering::Tiering;
 use body::LogFile;
-pub(crate) use verify::Written;
+pub use turn::UploadTurn;
+pub(crate) use verify::{Written, WrittenIndex};
 
 /// The byte parts of a sealed segment.
 #[derive(Clone, Debug)]
@@ -114,17 +119,33 @@ impl Tiering {
     /// # Errors
     /// [`OffloadError`]; every one leaves the local copy the only one that counts.
     pub async fn offload(&self, segment: &Segment, parts: Parts) -> Result<(), OffloadError> {
-        let done = self.try_offload(segment, parts).await;
+        let turn = self.upload_turn(&Unpaced).await?;
+        self.offload_in(turn, segment, parts).await
+    }
+
+    /// The same in a turn of [`Tiering::upload_turn`], at the rate that the upload has of its own.
+    ///
+    /// # Errors
+    /// As [`Tiering::offload`].
+    pub async fn offload_in(
+        &self,
+        turn: UploadTurn<'_>,
+        segment: &Segment,
+        parts: Parts,
+    ) -> Result<(), OffloadError> {
+        let done = self.try_offload(turn, segment, parts).await;
         if done.is_err() {
             self.tally().upload_errors.bump();
         }
         done
     }
 
-    async fn try_offload(&self, segment: &Segment, parts: Parts) -> Result<(), OffloadError> {
-        // The semaphore is never closed: an error means the same as being stopped.
-        let turn = self.uploads.acquire().await;
-        let _turn = turn.map_err(|_| Stopped(Step::IntentWritten))?;
+    async fn try_offload(
+        &self,
+        mut turn: UploadTurn<'_>,
+        segment: &Segment,
+        parts: Parts,
+    ) -> Result<(), OffloadError> {
         let log = LogFile::survey(&parts.log, segment).await?;
         let attempt = SegmentId::random();
         let _flying = self.in_flight.enter(attempt);
@@ -132,10 +153,10 @@ impl Tiering {
         let Some(row) = self.begin(segment, attempt, log.crc).await? else { return Ok(()) };
         self.reached(Step::IntentWritten)?;
 
-        let index = self.put_index(&row, &log, parts).await?;
+        let index = self.put_index(&mut turn, &row, &log, parts).await?;
         self.reached(Step::IndexWritten)?;
 
-        self.put_log(&row, &log).await?;
+        self.put_log(&mut turn, &row, &log).await?;
         self.reached(Step::LogWritten)?;
 
         self.verify_written(&row, Written { index: Some(index), log_crc: log.crc }).await?;
@@ -180,10 +201,11 @@ impl Tiering {
 
     async fn put_index(
         &self,
+        turn: &mut UploadTurn<'_>,
         row: &Segment,
         log: &LogFile,
         parts: Parts,
-    ) -> Result<Bytes, OffloadError> {
+    ) -> Result<WrittenIndex, OffloadError> {
         let header = BundleHeader::of(row, log.crc);
         let parts = BundleParts {
             offset_index: parts.offset_index,
@@ -194,8 +216,10 @@ impl Tiering {
             block_checksums: log.block_checksums.clone(),
         };
         let index = encode(&header, &parts);
-        self.config.pace.admit(index.len() as u64).await;
-        self.store.put(&self.object(row, ObjectPart::Index), index.clone()).await?;
-        Ok(index)
+        let written = WrittenIndex { len: index.len() as u64, crc: crc32c(&index) };
+        turn.admit(written.len, ready(Ok(()))).await?;
+        self.config.pace.admit(written.len).await;
+        self.store.put(&self.object(row, ObjectPart::Index), index).await?;
+        Ok(written)
     }
 }

@@ -1,9 +1,7 @@
 //! Whether the store has what was written. Nothing counts as uploaded before.
 
-use bytes::Bytes;
-
 use crate::bundle::IndexBundle;
-use crate::checksum::RunningCrc;
+use crate::checksum::{RunningCrc, crc32c};
 use crate::key::ObjectPart;
 use crate::read::describes;
 use crate::segment::Segment;
@@ -12,11 +10,20 @@ use crate::tiering::Tiering;
 
 /// What the objects must hold.
 pub(crate) struct Written {
-    /// The bytes of the `.index` object; `None` when they are not known any more, and it is enough
+    /// What was sent as the `.index` object; `None` when they are not known any more, and it is enough
     /// that the object decodes and describes the segment.
-    pub(crate) index: Option<Bytes>,
+    pub(crate) index: Option<WrittenIndex>,
     /// The checksum of the log.
     pub(crate) log_crc: u32,
+}
+
+/// An `.index` object that was sent. Its bytes are not kept: an upload may take long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WrittenIndex {
+    /// Its bytes.
+    pub(crate) len: u64,
+    /// Their checksum.
+    pub(crate) crc: u32,
 }
 
 const INDEX_BYTES_MAX: u64 = 256 << 20;
@@ -31,8 +38,8 @@ impl Tiering {
         let index = self.object(row, ObjectPart::Index);
         check_size(&self.store, &log, row.size).await?;
         match &written.index {
-            Some(bytes) if self.store.verify() == Verify::Size => {
-                check_size(&self.store, &index, bytes.len() as u64).await?;
+            Some(sent) if self.store.verify() == Verify::Size => {
+                check_size(&self.store, &index, sent.len).await?;
                 return Ok(());
             }
             _ => self.check_index(row, &index, &written).await?,
@@ -47,12 +54,16 @@ impl Tiering {
         written: &Written,
     ) -> Result<(), StoreError> {
         let found = self.store.get_whole(name, INDEX_BYTES_MAX).await?;
-        if let Some(bytes) = &written.index
-            && *bytes != found
-        {
-            let (expected, found) =
-                (crate::checksum::crc32c(bytes), crate::checksum::crc32c(&found));
-            return Err(self.wrong(name, WrongBytes::Whole { expected, found }));
+        if let Some(sent) = &written.index {
+            let received = found.len() as u64;
+            if received != sent.len {
+                let wrong = WrongBytes::Length { expected: sent.len, received };
+                return Err(self.wrong(name, wrong));
+            }
+            let (expected, found) = (sent.crc, crc32c(&found));
+            if expected != found {
+                return Err(self.wrong(name, WrongBytes::Whole { expected, found }));
+            }
         }
         match IndexBundle::decode(found) {
             Ok(bundle) if describes(&bundle.header, row) => Ok(()),

@@ -47,6 +47,8 @@ mod shaped;
 #[cfg(test)]
 mod stores;
 #[cfg(test)]
+mod turns;
+#[cfg(test)]
 mod watch;
 
 use std::sync::Arc;
