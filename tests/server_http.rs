@@ -103,7 +103,7 @@ mod http_port {
                 if policy.name != "a b" || policy.priority != 0 || policy.topics != ["x*"] {
                     return Err(AskError::Refused(format!("{policy:?}")));
                 }
-                Ok(PolicyOutcome { dry_run, topics: Vec::new() })
+                Ok(PolicyOutcome { dry_run, ..PolicyOutcome::default() })
             }
             .boxed()
         }
@@ -115,7 +115,7 @@ mod http_port {
         ) -> BoxFuture<'_, Result<PolicyOutcome, AskError>> {
             async move {
                 match name.as_str() {
-                    "long" => Ok(PolicyOutcome { dry_run, topics: Vec::new() }),
+                    "long" => Ok(PolicyOutcome { dry_run, ..PolicyOutcome::default() }),
                     _ => Err(AskError::NotFound(format!("there is no policy {name}"))),
                 }
             }
