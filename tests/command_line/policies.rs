@@ -99,8 +99,8 @@ fn a_topics_own_setting_counts_before_its_policys_and_that_before_the_brokers() 
     assert!(text.contains("has policy long (set), by pattern orders-*, priority 0"), "{text}");
     let line = text.lines().find(|line| line.starts_with("retention.ms ")).expect("a line");
     let words: Vec<_> = line.split_whitespace().collect();
-    let expected = "retention.ms 60000 topic 10800000 (policy long), 3600000 (broker's \
-                    log.retention.ms), 604800000 (default)";
+    let expected = "retention.ms 60000 (1m) topic 10800000 (3h) by policy long, 3600000 (1h) by \
+                    broker's log.retention.ms, 604800000 (7d) by default";
     assert_eq!(words.join(" "), expected);
     assert!(text.contains("\nsegment.bytes "), "every setting, also one that nobody gave: {text}");
 
@@ -183,6 +183,7 @@ fn what_a_dry_run_tells_of_the_local_disk_is_what_then_happens() {
     assert_eq!(status(&broker, "t")["local"], before["local"], "and nothing happened");
     let text = broker.run(&format!("{words} --dry-run"));
     assert!(text.contains("nothing was changed") && text.contains("FREED LOCALLY"), "{text}");
+    assert!(text.contains(" 2097152 (2MiB)\n"), "{text}");
 
     broker.run(words);
     comes_to(&broker, "t", "local", &without(&before["local"], freed));
@@ -280,8 +281,8 @@ fn a_policy_that_is_set_names_the_topics_whose_own_settings_count_before_it() {
         let rows = below.lines().skip(2).take(2);
         rows.map(|row| row.split_whitespace().map(str::to_owned).collect()).collect()
     };
-    let (own, policy) = (["own", "retention.ms", "3600000"], "7200000");
-    assert_eq!(rows(&text)[0], [&own[..], &[policy]].concat(), "{text}");
+    let expected = ["own", "retention.ms", "3600000", "(1h)", "7200000", "(2h)"];
+    assert_eq!(rows(&text)[0], expected, "{text}");
     let set = broker.run(words);
     assert_eq!(rows(&set), rows(&text), "the real one says the same: {set}");
     assert_eq!(broker.json("policy delete p")["overruled"]["count"], 0);

@@ -43,8 +43,8 @@ fn kept(overruled: &OverruledStatus) -> String {
         ("POLICY", Align::Left),
     ]);
     for one in &overruled.first {
-        let (own, policy) = (one.own.clone(), one.policy.clone());
-        table.row([one.topic.clone(), one.setting.clone(), own, policy]);
+        let value = |value: &str| output::setting(&one.setting, value);
+        table.row([one.topic.clone(), one.setting.clone(), value(&one.own), value(&one.policy)]);
     }
     let mut text = format!(
         "\nnot in force where a topic has its own setting, which counts first \
@@ -83,12 +83,15 @@ fn settings(topics: &[ChangedTopic]) -> Table {
         let (before, after) = (or_none(&topic.policy_before), or_none(&topic.policy_after));
         let policy = if before == after { after } else { format!("{before} -> {after}") };
         for setting in &topic.settings {
+            let value = |value: &Option<String>| {
+                value.as_ref().map(|value| output::setting(&setting.name, value))
+            };
             table.row([
                 topic.topic.clone(),
                 policy.clone(),
                 setting.name.clone(),
-                or_none(&setting.before),
-                or_none(&setting.after),
+                or_none(&value(&setting.before)),
+                or_none(&value(&setting.after)),
             ]);
         }
     }
