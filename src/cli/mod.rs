@@ -25,6 +25,7 @@ mod table;
 mod telling;
 mod tier;
 mod topic;
+mod view;
 
 use std::process::ExitCode;
 

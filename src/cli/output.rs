@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::table::Table;
 use crate::config::with_unit;
+use crate::model::time_text;
 
 /// How to write a listing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -64,16 +65,7 @@ pub(super) fn unless_closed(written: io::Result<()>) -> anyhow::Result<bool> {
 
 /// Milliseconds since 1970 as people read them, in UTC; `-` for none.
 pub(super) fn time(timestamp_ms: Option<i64>) -> String {
-    let since = timestamp_ms.and_then(|ms| u64::try_from(ms).ok());
-    // A year of five digits cannot be written, and a client may send any number.
-    let writable = since.filter(|ms| *ms < 253_402_300_800_000);
-    writable.map_or_else(
-        || timestamp_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms}ms")),
-        |ms| {
-            let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
-            humantime::format_rfc3339_millis(time).to_string()
-        },
-    )
+    timestamp_ms.map_or_else(|| "-".to_owned(), time_text)
 }
 
 /// A topic setting's value as brokers tell it, and behind it as people read it: `604800000 (7d)`.
