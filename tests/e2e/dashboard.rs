@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -88,31 +89,76 @@ fn queries() -> BTreeMap<String, String> {
     queries
 }
 
-/// Work of every kind that the panels tell of.
-fn work(place: &Place, broker: &Broker) {
-    let config =
-        [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
-    let topic = Topic::create(place, broker, "panels", 1, &config);
-    let more = [("--bytes", (4 << 20).to_string())];
-    let writing =
-        Writing { name: "writer", codecs: "none", start_ms: now_ms() - 86_400_000, more: &more };
-    topic.write(place, Client::Librdkafka, &writing);
-    until("most of it lies in the store alone", PATIENCE, || {
-        let partitions = broker.partitions("panels");
-        let [partition] = &partitions[..] else { return None };
-        (partition.pending.segments == 0 && partition.local_log_start_offset > 0).then_some(())
-    });
-    let ends = broker.ends("panels");
-    topic.read(place, Client::Librdkafka, &Reading::Beginning, &ends);
-    let mut reset = java("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand");
-    reset.args(["--bootstrap-server", &broker.address(), "--group", "readers"]);
-    reset.args(["--reset-offsets", "--topic", "panels", "--to-earliest", "--execute"]);
-    run(reset, &place.join("reset.log"), PATIENCE);
-    // A topic that is there already is refused: an error code that is not NONE.
-    let mut again = Command::new(env!("CARGO_BIN_EXE_icecore"));
-    again.args(["topic", "create", "panels"]).env("ICECORE_BROKER", broker.address());
-    let refused = Running::start(again, &place.join("again.log")).wait(PATIENCE);
-    assert_eq!(refused.code(), Some(1));
+/// A topic at work of every kind that the panels tell of.
+struct Work<'a> {
+    place: &'a Place,
+    topic: Topic,
+    /// Where the history ends that is read.
+    ends: Vec<i64>,
+}
+
+impl<'a> Work<'a> {
+    /// Does once what is shown ever after.
+    fn begin(place: &'a Place, broker: &Broker) -> Self {
+        let config =
+            [("segment.bytes", "1048576"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
+        let topic = Topic::create(place, broker, "panels", 1, &config);
+        let mut work = Self { place, topic, ends: Vec::new() };
+        work.write("first", 4 << 20);
+        until("most of it lies in the store alone", PATIENCE, || {
+            let partitions = broker.partitions("panels");
+            let [partition] = &partitions[..] else { return None };
+            (partition.pending.segments == 0 && partition.local_log_start_offset > 0).then_some(())
+        });
+        work.ends = broker.ends("panels");
+        let mut reset = java("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand");
+        reset.args(["--bootstrap-server", &broker.address(), "--group", "readers"]);
+        reset.args(["--reset-offsets", "--topic", "panels", "--to-earliest", "--execute"]);
+        run(reset, &place.join("reset.log"), PATIENCE);
+        // A topic that is there already is refused: an error code that is not NONE.
+        let mut again = Command::new(env!("CARGO_BIN_EXE_icecore"));
+        again.args(["topic", "create", "panels"]).env("ICECORE_BROKER", broker.address());
+        let refused = Running::start(again, &place.join("again.log")).wait(PATIENCE);
+        assert_eq!(refused.code(), Some(1));
+        work
+    }
+
+    /// Goes on with what is shown only while it is done, and shortly after.
+    fn go_on(&self, stop: &AtomicBool) {
+        for round in 0.. {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            self.topic.read(self.place, Client::Librdkafka, &Reading::Beginning, &self.ends);
+            self.write(&format!("more{round}"), 64 << 10);
+        }
+    }
+
+    fn write(&self, name: &str, bytes: u64) {
+        let more = [("--bytes", bytes.to_string())];
+        let start_ms = now_ms() - 86_400_000;
+        let writing = Writing { name, codecs: "none", start_ms, more: &more };
+        self.topic.write(self.place, Client::Librdkafka, &writing);
+    }
+}
+
+/// Says stop when it goes, also when what is around it fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn every_panel_comes_to_have_data(prometheus: &Prometheus) {
+    for (name, query) in queries() {
+        until(&format!("data in the panel {name}: {query}"), PATIENCE, || {
+            let values = prometheus.ask(&query);
+            let values = values.unwrap_or_else(|error| panic!("{name}: {query}: {error}"));
+            (!values.is_empty()).then_some(())
+        });
+    }
 }
 
 #[test]
@@ -125,14 +171,12 @@ fn every_panel_of_the_dashboard_has_data() {
     ];
     let mut broker = Broker::start(&place, Some(&bucket), &quick);
     let prometheus = Prometheus::start(&place, &broker);
-    work(&place, &broker);
-    let mut left = queries();
-    until("every panel has data", PATIENCE, || {
-        left.retain(|name, query| match prometheus.ask(query) {
-            Ok(values) => values.is_empty(),
-            Err(error) => panic!("{name}: {query}: {error}"),
-        });
-        left.is_empty().then_some(())
+    let work = Work::begin(&place, &broker);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| work.go_on(&stop));
+        let _stop = StopAtEnd(&stop);
+        every_panel_comes_to_have_data(&prometheus);
     });
     assert!(broker.stop().success());
 }
