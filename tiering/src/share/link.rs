@@ -243,7 +243,7 @@ impl Link {
         says: impl FnOnce(u32) -> GuestSays,
     ) -> Option<Asked> {
         let ask = self.next.fetch_add(1, Ordering::Relaxed);
-        let answers = self.open.lock().put(ask, wanted, Some(place));
+        let answers = self.open.lock().put(ask, wanted, place);
         // Looked at after it was entered, so that it is either cleared or seen.
         if self.is_closed() {
             self.open.lock().clear();
