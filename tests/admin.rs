@@ -3,6 +3,8 @@
 mod client;
 #[path = "client/settings.rs"]
 mod settings;
+#[path = "client/topics.rs"]
+mod topics;
 
 use client::{Broker, Client};
 use icecore::env::{Clock as _, SystemClock};
@@ -15,7 +17,6 @@ use icecore::wire::messages::alter_partition_reassignments::{
 use icecore::wire::messages::alter_replica_log_dirs::{
     AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest,
 };
-use icecore::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use icecore::wire::messages::describe_cluster::DescribeClusterRequest;
 use icecore::wire::messages::describe_log_dirs::DescribeLogDirsRequest;
 use icecore::wire::messages::describe_producers::{DescribeProducersRequest, TopicRequest};
@@ -33,6 +34,7 @@ use icecore::wire::messages::list_partition_reassignments::{
 use icecore::wire::messages::metadata::MetadataRequest;
 use icecore::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use settings::{BROKER, alter, described};
+use topics::creation;
 
 const TOPIC: i8 = 2;
 const PREFERRED: i8 = 0;
@@ -49,15 +51,7 @@ async fn with_topic(name: &'static str, settings: &[(&str, &str)]) -> Asked {
     let dir = tempfile::tempdir().expect("dir");
     let broker = Broker::start(dir.path(), settings).await;
     let mut client = Client::connect(broker.address).await;
-    let topic = CreatableTopic {
-        name: name.into(),
-        num_partitions: 2,
-        replication_factor: 1,
-        ..Default::default()
-    };
-    let request =
-        CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
-    assert_eq!(client.ask(7, &request).await.topics[0].error_code, 0);
+    assert_eq!(client.ask(7, &creation(name, 2, &[])).await.topics[0].error_code, 0);
     Asked { _dir: dir, broker, client }
 }
 

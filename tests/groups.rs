@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 mod client;
+#[cfg(test)]
+#[path = "client/topics.rs"]
+mod topics;
 
 #[cfg(test)]
 mod groups {
@@ -11,7 +14,6 @@ mod groups {
 
     use icecore::model::TopicId;
     use icecore::wire::ErrorCode;
-    use icecore::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
     use icecore::wire::messages::delete_groups::DeleteGroupsRequest;
     use icecore::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
     use icecore::wire::messages::describe_groups::DescribeGroupsRequest;
@@ -39,6 +41,7 @@ mod groups {
     use icecore::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 
     use super::client::{Broker, Client};
+    use super::topics::creation;
 
     const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -67,15 +70,7 @@ mod groups {
     }
 
     async fn create_topic(client: &mut Client, name: &'static str) {
-        let topic = CreatableTopic {
-            name: name.into(),
-            num_partitions: 2,
-            replication_factor: 1,
-            ..Default::default()
-        };
-        let request =
-            CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
-        assert_eq!(client.ask(7, &request).await.topics[0].error_code, 0);
+        assert_eq!(client.ask(7, &creation(name, 2, &[])).await.topics[0].error_code, 0);
     }
 
     fn join(version: i16, member_id: &str) -> JoinGroupRequest<'_> {

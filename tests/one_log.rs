@@ -3,6 +3,8 @@
 mod client;
 #[path = "client/history.rs"]
 mod history;
+#[path = "client/topics.rs"]
+mod topics;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -10,12 +12,10 @@ use std::time::{Duration, Instant};
 
 use client::{Broker, Client};
 use history::{fetch, list_offset, produce, replay};
-use icecore::wire::messages::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-};
 use icecore::wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
+use topics::creation;
 
 /// No test waits longer for what must happen.
 const SOON: Duration = Duration::from_secs(60);
@@ -24,20 +24,7 @@ const TOPIC: &str = "ice";
 const EARLIEST_LOCAL: i64 = -4;
 
 async fn create(connection: &mut Client, settings: &[(&'static str, &'static str)]) {
-    let config = |(name, value): &(&'static str, &'static str)| CreatableTopicConfig {
-        name: (*name).into(),
-        value: Some((*value).into()),
-    };
-    let topic = CreatableTopic {
-        name: TOPIC.into(),
-        num_partitions: 1,
-        replication_factor: 1,
-        configs: settings.iter().map(config).collect(),
-        ..Default::default()
-    };
-    let request =
-        CreateTopicsRequest { topics: vec![topic], timeout_ms: 1000, ..Default::default() };
-    let answer = connection.ask(7, &request).await;
+    let answer = connection.ask(7, &creation(TOPIC, 1, settings)).await;
     assert_eq!(answer.topics[0].error_code, 0);
 }
 

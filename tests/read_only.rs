@@ -6,6 +6,9 @@ mod client;
 #[cfg(test)]
 #[path = "client/history.rs"]
 mod history;
+#[cfg(test)]
+#[path = "client/topics.rs"]
+mod topics;
 
 #[cfg(test)]
 mod read_only {
@@ -15,9 +18,6 @@ mod read_only {
 
     use icecore::config::{BrokerConfig, Places, Sources};
     use icecore::wire::Records;
-    use icecore::wire::messages::create_topics::{
-        CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-    };
     use icecore::wire::messages::delete_records::{
         DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
     };
@@ -37,6 +37,7 @@ mod read_only {
 
     use super::client::{Broker, Client};
     use super::history::{list_offset, produce, replay};
+    use super::topics::creation;
 
     /// No test waits longer for what must happen.
     const SOON: Duration = Duration::from_secs(60);
@@ -60,19 +61,7 @@ mod read_only {
     const STORAGE_ERROR: i16 = 56;
 
     async fn create(client: &mut Client, name: &'static str) {
-        let config = |(name, value): (&'static str, &'static str)| CreatableTopicConfig {
-            name: Cow::Borrowed(name),
-            value: Some(Cow::Borrowed(value)),
-        };
-        let topic = CreatableTopic {
-            name: name.into(),
-            num_partitions: 2,
-            replication_factor: 1,
-            configs: TIERED.map(config).into(),
-            ..Default::default()
-        };
-        let request =
-            CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+        let request = creation(name, 2, &TIERED);
         assert_eq!(client.ask(7, &request).await.topics[0].error_code, 0);
     }
 

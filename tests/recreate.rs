@@ -2,13 +2,13 @@
 
 #[cfg(test)]
 mod client;
+#[cfg(test)]
+#[path = "client/topics.rs"]
+mod topics;
 
 #[cfg(test)]
 mod recreate {
     use icecore::record::{BatchBuilder, Codec, NewRecord};
-    use icecore::wire::messages::create_topics::{
-        CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-    };
     use icecore::wire::messages::delete_records::{
         DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
     };
@@ -18,23 +18,11 @@ mod recreate {
     };
 
     use super::client::{Broker, Client};
+    use super::topics::creation;
 
     async fn create(client: &mut Client) -> i16 {
         let settings = [("internal.segment.bytes", "300"), ("local.retention.bytes", "1")];
-        let config = |(name, value): (&'static str, &'static str)| CreatableTopicConfig {
-            name: name.into(),
-            value: Some(value.into()),
-        };
-        let topic = CreatableTopic {
-            name: "again".into(),
-            num_partitions: 2,
-            replication_factor: 1,
-            configs: settings.map(config).into(),
-            ..Default::default()
-        };
-        let request =
-            CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
-        client.ask(7, &request).await.topics[0].error_code
+        client.ask(7, &creation("again", 2, &settings)).await.topics[0].error_code
     }
 
     async fn delete(client: &mut Client) -> i16 {

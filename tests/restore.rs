@@ -8,6 +8,9 @@ mod history;
 #[cfg(test)]
 #[path = "client/settings.rs"]
 mod settings;
+#[cfg(test)]
+#[path = "client/topics.rs"]
+mod topics;
 
 #[cfg(test)]
 mod restore {
@@ -20,9 +23,6 @@ mod restore {
         Unwatched, restore as restore_from,
     };
     use icecore::config::{BrokerConfig, Places, Sources};
-    use icecore::wire::messages::create_topics::{
-        CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-    };
     use icecore::wire::messages::delete_records::{
         DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
     };
@@ -41,6 +41,7 @@ mod restore {
     use super::client::{Broker, Client};
     use super::history::{list_offset, produce, replay};
     use super::settings::{BROKER, Described, alter, described};
+    use super::topics::creation;
 
     /// No test waits longer for what must happen.
     const SOON: Duration = Duration::from_secs(60);
@@ -61,19 +62,7 @@ mod restore {
     const LATEST_TIERED: i64 = -5;
 
     async fn create(client: &mut Client, name: &str, settings: &[(&str, &str)]) {
-        let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
-            name: Cow::Owned((*name).to_owned()),
-            value: Some(Cow::Owned((*value).to_owned())),
-        };
-        let topic = CreatableTopic {
-            name: name.to_owned().into(),
-            num_partitions: 2,
-            replication_factor: 1,
-            configs: settings.iter().map(config).collect(),
-            ..Default::default()
-        };
-        let request =
-            CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
+        let request = creation(name, 2, settings);
         assert_eq!(client.ask(7, &request).await.topics[0].error_code, 0);
     }
 

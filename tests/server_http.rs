@@ -103,7 +103,7 @@ mod http_port {
                 if policy.name != "a b" || policy.priority != 0 || policy.topics != ["x*"] {
                     return Err(AskError::Refused(format!("{policy:?}")));
                 }
-                Ok(PolicyOutcome { dry_run, topics: Vec::new() })
+                Ok(PolicyOutcome { dry_run, ..PolicyOutcome::default() })
             }
             .boxed()
         }
@@ -115,7 +115,7 @@ mod http_port {
         ) -> BoxFuture<'_, Result<PolicyOutcome, AskError>> {
             async move {
                 match name.as_str() {
-                    "long" => Ok(PolicyOutcome { dry_run, topics: Vec::new() }),
+                    "long" => Ok(PolicyOutcome { dry_run, ..PolicyOutcome::default() }),
                     _ => Err(AskError::NotFound(format!("there is no policy {name}"))),
                 }
             }
@@ -147,6 +147,8 @@ mod http_port {
                 cluster_id: "c-1".to_owned(),
                 read_only: true,
                 view_age_ms: Some(1500),
+                view_every_ms: Some(10_000),
+                view_told_ms: Some(7),
                 view_amiss: None,
             })
         }
@@ -305,7 +307,8 @@ mod http_port {
         let body = text.split_once("\r\n\r\n").unwrap().1;
         let json: serde_json::Value = serde_json::from_str(body).unwrap();
         let expected = serde_json::json!({
-            "cluster_id": "c-1", "read_only": true, "view_age_ms": 1500, "view_amiss": null,
+            "cluster_id": "c-1", "read_only": true, "view_age_ms": 1500, "view_every_ms": 10_000,
+            "view_told_ms": 7, "view_amiss": null,
         });
         assert_eq!(json, expected);
     }

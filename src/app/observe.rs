@@ -139,6 +139,8 @@ impl Observed for Observer {
             cluster_id: broker.cluster_id(),
             read_only: view.is_some(),
             view_age_ms: view.as_ref().map(|view| view.age().as_millis() as u64),
+            view_every_ms: view.as_ref().map(|view| view.every().as_millis() as u64),
+            view_told_ms: view.as_ref().and_then(|view| view.told_ms()),
             view_amiss: view.and_then(|view| view.amiss()),
         })
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::cluster::{AlterPolicyError, Controller, PolicyChange};
+use crate::cluster::{AlterPolicyError, Controller, Overruled, OwnSetting, PolicyChange};
 use crate::config::{
     BrokerConfig, ChosenPolicy, ConfigSource, Policies, Policy, PolicyOrigin, PolicyText, Synonym,
     describe_topic,
 };
 use crate::http::{
-    AskError, ChangedSetting, ChangedTopic, Explained, ExplainedSetting, PolicyFrom, PolicyMatch,
-    PolicyOutcome, PolicyStatus, SettingFrom, ValueFrom,
+    AskError, ChangedSetting, ChangedTopic, Explained, ExplainedSetting, OverruledSetting,
+    OverruledStatus, PolicyFrom, PolicyMatch, PolicyOutcome, PolicyStatus, SettingFrom, ValueFrom,
 };
 use crate::metadata::TopicImage;
 use crate::replica::{Outlook, Replicas};
@@ -84,7 +84,7 @@ impl PolicyDesk {
             }
             topics.push(changed);
         }
-        Ok(PolicyOutcome { dry_run, topics })
+        Ok(PolicyOutcome { dry_run, topics, overruled: status(&change.overruled) })
     }
 
     fn changed(
@@ -184,6 +184,14 @@ fn value(synonym: &Synonym, policy: Option<ChosenPolicy<'_>>) -> ValueFrom {
         ConfigSource::Default => (SettingFrom::Default, None),
     };
     ValueFrom { value: Some(synonym.value.clone()), from, by }
+}
+
+fn status(overruled: &Overruled) -> OverruledStatus {
+    let first = overruled.first.iter().cloned().map(|one| {
+        let OwnSetting { topic, setting, own, policy } = one;
+        OverruledSetting { topic, setting, own, policy }
+    });
+    OverruledStatus { count: overruled.count, first: first.collect() }
 }
 
 fn refused(error: AlterPolicyError) -> AskError {

@@ -5,6 +5,7 @@
 
 mod applied;
 mod broker_address;
+mod check;
 mod client;
 mod completions;
 mod config_check;
@@ -24,6 +25,7 @@ mod table;
 mod telling;
 mod tier;
 mod topic;
+mod view;
 
 use std::process::ExitCode;
 
@@ -57,6 +59,8 @@ enum Command {
     Policy(policy::Args),
     /// Look into the files of a partition and the objects of the bucket.
     Log(log_dump::Args),
+    /// Check that a broker serves clients: write to a topic of its own, read it back, delete it.
+    Check(check::Args),
     /// Check a configuration.
     Config(config_check::Args),
     /// Write a completion script for a shell.
@@ -76,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Tier(args) => return ended(wait(tier::run(&args))),
         Command::Policy(args) => wait(policy::run(&args)),
         Command::Log(args) => wait(log_dump::run(&args)),
+        Command::Check(args) => wait(check::run(&args)),
         Command::Config(args) => config_check::run(&args),
         Command::Completions(args) => completions::run::<Cli>(&args),
     };

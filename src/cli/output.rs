@@ -8,6 +8,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::table::Table;
+use crate::config::with_unit;
+use crate::model::time_text;
 
 /// How to write a listing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -63,19 +65,41 @@ pub(super) fn unless_closed(written: io::Result<()>) -> anyhow::Result<bool> {
 
 /// Milliseconds since 1970 as people read them, in UTC; `-` for none.
 pub(super) fn time(timestamp_ms: Option<i64>) -> String {
-    let since = timestamp_ms.and_then(|ms| u64::try_from(ms).ok());
-    // A year of five digits cannot be written, and a client may send any number.
-    let writable = since.filter(|ms| *ms < 253_402_300_800_000);
-    writable.map_or_else(
-        || timestamp_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms}ms")),
-        |ms| {
-            let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
-            humantime::format_rfc3339_millis(time).to_string()
-        },
-    )
+    timestamp_ms.map_or_else(|| "-".to_owned(), time_text)
+}
+
+/// A topic setting's value as brokers tell it, and behind it as people read it: `604800000 (7d)`.
+pub(super) fn setting(name: &str, value: &str) -> String {
+    let about = || {
+        let count = value.parse::<u64>().ok().filter(|count| *count >= 1024)?;
+        name.ends_with(".bytes").then(|| format!("about {}", bytes(count)))
+    };
+    match with_unit(name, value).or_else(about) {
+        Some(read) => format!("{value} ({read})"),
+        None => value.to_owned(),
+    }
 }
 
 /// Bytes as people read them.
 pub(super) fn bytes(count: u64) -> String {
     indicatif::BinaryBytes(count).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::setting;
+
+    #[test]
+    fn a_value_is_told_as_it_is_and_as_people_read_it() {
+        for (name, value, expected) in [
+            ("retention.ms", "604800000", "604800000 (7d)"),
+            ("segment.bytes", "1048576", "1048576 (1MiB)"),
+            ("max.message.bytes", "1048588", "1048588 (about 1.00 MiB)"),
+            ("retention.bytes", "-1", "-1"),
+            ("segment.bytes", "7", "7"),
+            ("cleanup.policy", "delete", "delete"),
+        ] {
+            assert_eq!(setting(name, value), expected);
+        }
+    }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::controller::Controller;
+use super::overruled::{Overruled, overruled};
 use crate::config::{BrokerConfig, ConfigError, Policies, Policy, TopicConfig};
 use crate::metadata::{ClusterImage, MetaStoreError, TopicImage};
 use crate::task;
@@ -47,6 +48,8 @@ pub struct PolicyChange {
     pub after: Policies,
     /// Every topic whose settings in force change: as it was, and as it becomes.
     pub topics: Vec<(Arc<TopicImage>, TopicImage)>,
+    /// Where the policy that is set is not in force, because topics have settings of their own.
+    pub overruled: Overruled,
 }
 
 impl Controller {
@@ -72,7 +75,8 @@ impl Controller {
         let _one_at_a_time = self.changing.lock().await;
         TopicConfig::check_policy(&self.config, &policy)?;
         let image = self.image.load();
-        let change = self.judge(&image, image.policies.with(policy.clone())?).await?;
+        let after = image.policies.with(policy.clone())?;
+        let change = self.judge(&image, after, Some(policy.name())).await?;
         if !dry_run {
             self.store.set_policy(policy.text()).await?;
             self.put_policies_in_force(&image, &change);
@@ -107,7 +111,7 @@ impl Controller {
                 false => AlterPolicyError::Unknown(name.to_owned()),
             });
         }
-        let change = self.judge(&image, image.policies.without(name)).await?;
+        let change = self.judge(&image, image.policies.without(name), None).await?;
         if !dry_run {
             self.store.delete_policy(name).await?;
             self.put_policies_in_force(&image, &change);
@@ -115,14 +119,20 @@ impl Controller {
         Ok(change)
     }
 
-    /// Beside the network threads: there may be many topics.
+    /// Beside the network threads: there may be many topics. `set` is the policy that is set, if one is.
     async fn judge(
         &self,
         image: &Arc<ClusterImage>,
         after: Policies,
+        set: Option<&str>,
     ) -> Result<PolicyChange, AlterPolicyError> {
-        let (config, image) = (self.config.clone(), image.clone());
-        task::aside(move || judge(&config, &image, after)).await
+        let (config, image, set) = (self.config.clone(), image.clone(), set.map(str::to_owned));
+        task::aside(move || {
+            let change = judge(&config, &image, after)?;
+            let found = set.map(|name| overruled(&image, &change.after, &name));
+            Ok(PolicyChange { overruled: found.unwrap_or_default(), ..change })
+        })
+        .await
     }
 
     fn put_policies_in_force(&self, image: &ClusterImage, change: &PolicyChange) {
@@ -155,7 +165,8 @@ fn judge(
         }
     }
     if refused.is_empty() {
-        return Ok(PolicyChange { before: image.policies.clone(), after, topics });
+        let (before, overruled) = (image.policies.clone(), Overruled::default());
+        return Ok(PolicyChange { before, after, topics, overruled });
     }
     let count = refused.len();
     refused.truncate(TOLD_MAX);

@@ -8,6 +8,7 @@ mod controller;
 mod erase;
 mod follow;
 mod load;
+mod overruled;
 mod snapshot;
 mod sqlite_policies;
 mod sqlite_store;
@@ -20,5 +21,6 @@ pub use controller::{
 };
 pub use erase::erase;
 pub use load::load_image;
+pub use overruled::{Overruled, OwnSetting};
 pub use snapshot::{ClusterSnapshot, SnapshotError, SnapshotTopic};
 pub use sqlite_store::{OpenMetaStoreError, SqliteMetaStore};

@@ -31,4 +31,4 @@ pub use policy::{
 pub use runtime::{BrokerOverrides, BrokerScope, RuntimeSettings};
 pub use setting::{Bounds, ConfigSource, Kind, Setting};
 pub use topic::{DiskFullPolicy, TimestampSource, TopicConfig, plain_topic_value};
-pub use value::bytes;
+pub use value::{bytes, with_unit};

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use icecore_tiering::CacheClass;
+
 use super::broker::BrokerConfig;
 use super::error::{ConfigError, Problem};
 use super::policy::{Policies, Policy};
@@ -340,6 +342,15 @@ impl TopicConfig {
         }
     }
 
+    /// What the read cache does with the topic's chunks.
+    #[must_use]
+    pub fn cache_class(&self) -> CacheClass {
+        match self.values.get("tiering.cache.class") {
+            Some(Value::Text(text)) => CacheClass::named(text).unwrap_or_default(),
+            _ => CacheClass::default(),
+        }
+    }
+
     /// Bytes a second that the topic's partitions here upload together; `None` without a bound.
     #[must_use]
     pub fn copy_max_bytes_per_second(&self) -> Option<u64> {
@@ -427,6 +438,7 @@ mod tests {
                 "must be -2 or the same",
             ),
             (&[], &[("segment.bytes", "1000")], "at least 1048576"),
+            (&[], &[("tiering.cache.class", "Keep")], "one of normal, keep, pass"),
             (&[], &[("cleanup.policy", "shred")], "one of delete, compact"),
             (&[], &[("segment.byte", "1000")], "did you mean segment.bytes?"),
             (
@@ -440,6 +452,15 @@ mod tests {
             let error = topic(broker, overrides).expect_err("refused").to_string();
             assert!(error.contains(expected), "{overrides:?}: {error}");
         }
+    }
+
+    #[test]
+    fn each_class_of_the_read_cache_has_its_word() {
+        let of = |word| topic(&[], &[("tiering.cache.class", word)]).expect(word).cache_class();
+        for class in CacheClass::ALL {
+            assert_eq!(of(class.name()), class);
+        }
+        assert_eq!(topic(&[], &[]).expect("default").cache_class(), CacheClass::Normal);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use super::setting::Setting;
 
 /// The values of `tiering.disk.full.policy`.
 pub(super) const DISK_FULL: &[&str] = &["block", "drop-uploaded-first"];
+/// The values of `tiering.cache.class`: the names of `CacheClass`.
+const CACHE_CLASSES: &[&str] = &["normal", "keep", "pass"];
 const CODECS: &[&str] = &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"];
 
 /// By name.
@@ -42,6 +44,7 @@ pub(super) const TOPIC_SETTINGS: &[Setting] = &[
     Setting::new("segment.index.bytes", Int, "10485760", AtLeast(4), "The bound of an index file; a segment is rolled when one is full.").of_broker("log.index.size.max.bytes"),
     Setting::new("segment.jitter.ms", Long, "0", AtLeast(0), "Accepted; segments are rolled without jitter.").of_broker("log.roll.jitter.ms"),
     Setting::new("segment.ms", Long, "604800000", AtLeast(1), "A segment is rolled when its records span so long.").of_broker("log.roll.ms").in_policies(),
+    Setting::new("tiering.cache.class", Text, "normal", OneOf(CACHE_CLASSES), "What the read cache does with the topic's chunks once they are used: with `normal` those that are used again after a while stay before others; with `keep` they go last, and have three quarters of the cache at most; with `pass` they go first, and are there for readers that are close together. A change counts for a chunk from its next use on.").in_policies(),
     Setting::new("tiering.copy.max.bytes.per.second", Long, "-1", OffOrAtLeast(1), "The rate that the uploads of all the topic's partitions on a broker keep to together. The broker's remote.log.manager.copy.max.bytes.per.second counts besides: the lower one holds. What a topic produces beyond it waits on the local disk. -1 without bound.").in_policies(),
     Setting::new("tiering.disk.full.policy", Text, "block", OneOf(DISK_FULL), "What happens when the disk runs full: `block` refuses producers until there is room; `drop-uploaded-first` gives up the oldest local segments that are uploaded, and refuses producers when there are none. Nothing that the object store lacks goes.").of_broker("tiering.disk.full.policy").in_policies(),
     Setting::new("tiering.fetch.max.bytes.per.second", Long, "-1", OffOrAtLeast(1), "The rate at which all readers of the topic together are handed what the remote tier alone has, whether it comes from the store or the read cache. The broker's bounds count besides. -1 without bound.").in_policies(),

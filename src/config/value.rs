@@ -128,6 +128,23 @@ pub fn bytes(text: &str) -> Option<u64> {
     number(text.trim(), Unit::Bytes).and_then(|bytes| u64::try_from(bytes).ok())
 }
 
+/// The number of a setting of that name with the largest unit that leaves it whole, as people may write it:
+/// `7d` for `604800000` of `retention.ms`. `None` for what is no such setting, has no unit (`-1`), or can
+/// be written with none but the smallest.
+#[must_use]
+pub fn with_unit(name: &str, number: &str) -> Option<String> {
+    let (unit, suffixes) = match name.rsplit('.').next() {
+        Some("ms") => (Unit::Millis, ["d", "h", "m", "s"]),
+        Some("bytes") => (Unit::Bytes, ["TiB", "GiB", "MiB", "KiB"]),
+        _ => return None,
+    };
+    let number = number.parse::<i64>().ok().filter(|number| *number > 0)?;
+    suffixes.into_iter().find_map(|suffix| {
+        let factor = unit.factor(suffix)?;
+        (number % factor == 0).then(|| format!("{}{suffix}", number / factor))
+    })
+}
+
 /// `16MiB`, `7d`, `-1`, `1048576`.
 fn number(text: &str, unit: Unit) -> Option<i64> {
     let digits = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -176,6 +193,31 @@ mod tests {
             ("", Unit::Bytes, None),
         ] {
             assert_eq!(number(text, unit), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_with_its_unit_is_read_as_the_same_number() {
+        for (name, text, expected) in [
+            ("retention.ms", "604800000", Some("7d")),
+            ("retention.ms", "43200000", Some("12h")),
+            ("segment.ms", "5400000", Some("90m")),
+            ("segment.ms", "1001", None),
+            ("retention.ms", "-1", None),
+            ("delete.retention.ms", "0", None),
+            ("flush.ms", "9223372036854775807", None),
+            ("segment.bytes", "1073741824", Some("1GiB")),
+            ("segment.bytes", "1610612736", Some("1536MiB")),
+            ("max.message.bytes", "1048588", None),
+            ("min.insync.replicas", "1024", None),
+            ("cleanup.policy", "delete", None),
+        ] {
+            let written = with_unit(name, text);
+            assert_eq!(written.as_deref(), expected, "{text} of {name}");
+            let unit = if name.ends_with(".ms") { Unit::Millis } else { Unit::Bytes };
+            if let Some(written) = written {
+                assert_eq!(number(&written, unit), text.parse().ok(), "{written} is not {text}");
+            }
         }
     }
 

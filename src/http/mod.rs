@@ -46,8 +46,8 @@ pub use self::jobs::{
 pub use self::observed::{ObserveError, Observed, PartitionStatus, ServerStatus, TierStatus};
 pub use self::policies::{
     ChangeQuery, ChangedSetting, ChangedTopic, ExplainQuery, Explained, ExplainedSetting,
-    PolicyBody, PolicyFrom, PolicyMatch, PolicyOutcome, PolicyStatus, SettingFrom, TierPolicies,
-    ValueFrom,
+    OverruledSetting, OverruledStatus, PolicyBody, PolicyFrom, PolicyMatch, PolicyOutcome,
+    PolicyStatus, SettingFrom, TierPolicies, ValueFrom,
 };
 pub use self::replay_plan::{AskError, PartitionPlan, PlanAsk, ReplayPlan, WarmAsk, Warmed};
 pub use self::replays::{ConsumerStatus, ReplayStatus, ReplaysStatus};

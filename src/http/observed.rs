@@ -61,6 +61,11 @@ pub struct ServerStatus {
     pub read_only: bool,
     /// Of a read-only server: for how long its view of the store has not been brought up to date.
     pub view_age_ms: Option<u64>,
+    /// Of a read-only server: how often it looks at the store.
+    pub view_every_ms: Option<u64>,
+    /// Of a read-only server: when the cluster's broker last told the store of something new, by the broker's
+    /// clock, in milliseconds since 1970. What it uploaded since is not in the view.
+    pub view_told_ms: Option<i64>,
     /// What keeps it from that, in words.
     pub view_amiss: Option<String>,
 }

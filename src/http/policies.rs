@@ -87,12 +87,38 @@ pub struct ChangeQuery {
 }
 
 /// What a change does, or would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyOutcome {
     /// Whether nothing was changed.
     pub dry_run: bool,
     /// The topics whose settings change, by name.
     pub topics: Vec<ChangedTopic>,
+    /// Where the policy that is set is not in force; nothing of a deletion, and of a broker of an earlier
+    /// version.
+    #[serde(default)]
+    pub overruled: OverruledStatus,
+}
+
+/// Settings that topics have of their own, in another way than the policy that is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverruledStatus {
+    /// How many settings of topics.
+    pub count: usize,
+    /// The first of them, by topic and setting.
+    pub first: Vec<OverruledSetting>,
+}
+
+/// A topic's own setting that counts before its policy's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverruledSetting {
+    /// The topic's name.
+    pub topic: String,
+    /// The setting's name.
+    pub setting: String,
+    /// The topic's value, which is in force.
+    pub own: String,
+    /// The policy's value.
+    pub policy: String,
 }
 
 /// A topic whose settings change.

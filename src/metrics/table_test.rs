@@ -55,6 +55,7 @@ fn label_values(label: &str) -> String {
             .into(),
         "kind" => "`busy`, `timed_out`, `denied`, `refused`, `wrong_bytes`".into(),
         "object" => "`index`, `log`".into(),
+        "class" => "`normal`, `keep`, `pass`".into(),
         "version" => "this one's".into(),
         "delayedOperation" => "`Produce`, `Fetch`, `Rebalance`".into(),
         "partition" => "a number; bounded by the other labels of its metric".into(),

@@ -74,6 +74,8 @@ pub struct TieringMetrics {
     pub cache_bytes: Gauge,
     /// Bytes that it can hold.
     pub cache_size_bytes: Gauge,
+    /// Bytes of that which chunks of each class take.
+    cache_class_bytes: Family<ClassLabels, Gauge>,
     /// Requests for `.index` objects that readers caused.
     pub replay_index_gets: Counter,
     /// Requests for ranges of `.log` objects that readers caused.
@@ -101,7 +103,18 @@ struct ObjectLabels {
     object: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    class: &'static str,
+}
+
 impl TieringMetrics {
+    /// Bytes of the cache's room that chunks of a class take.
+    #[must_use]
+    pub fn cache_class_bytes(&self, class: &'static str) -> Gauge {
+        self.cache_class_bytes.get_or_create_owned(&ClassLabels { class })
+    }
+
     pub(super) fn registered(page: &mut Page) -> Self {
         let p = page;
         let gets: Family<ObjectLabels, Counter> =
@@ -182,6 +195,12 @@ impl TieringMetrics {
                 .gauge("icecore_cache_is_guest", "1 while the cache is another process's"),
             cache_bytes: p.gauge("icecore_cache_bytes", "Bytes the cache holds"),
             cache_size_bytes: p.gauge("icecore_cache_size_bytes", "Bytes the cache can hold"),
+            cache_class_bytes: p.family(
+                "icecore_cache_class_bytes",
+                &["class"],
+                "Bytes of the cache's room that chunks take which stand as tiering.cache.class says; \
+                 normal has those of keep beyond its part as well",
+            ),
             replay_index_gets: gets_of("index"),
             replay_log_gets: gets_of("log"),
             replay_fetched_bytes: p.counter(

@@ -5,6 +5,7 @@ mod partition;
 mod partition_set;
 mod place;
 mod producer;
+mod time;
 
 pub use file_slice::FileSlice;
 pub use icecore_tiering::{LeaderEpoch, Offset, ParseIdError, SegmentId, TopicId};
@@ -12,3 +13,4 @@ pub use partition::{BrokerId, TopicPartition};
 pub use partition_set::{ParsePartitionSetError, PartitionSet};
 pub use place::{ParsePlaceError, Place};
 pub use producer::{ProducerEpoch, ProducerId, Sequence};
+pub use time::time_text;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use icecore_tiering::{PartitionKey, Tiering};
+use icecore_tiering::{CacheClass, PartitionKey, Tiering};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
@@ -143,6 +143,7 @@ impl Replicas {
     /// # Errors
     /// The first log that does not open; those that did stay hosted.
     pub async fn host_topic(&self, topic: &TopicImage) -> Result<(), HostError> {
+        self.class_topic(topic.id, topic.config.cache_class());
         let paces = &self.paces_of(topic);
         stream::iter(topic.topic_partitions().zip(&topic.partitions))
             .map(Ok)
@@ -233,11 +234,20 @@ impl Replicas {
         Ok(())
     }
 
-    /// Takes over a topic's changed settings. Whether it tiers is noticed at the upkeep's next turn.
+    /// Takes over a topic's changed settings. Whether it tiers is noticed at the upkeep's next turn,
+    /// its class of the read cache with the next use of a chunk.
     pub fn configure_topic(&self, topic: &TopicImage) {
         let hosted = |name: TopicPartition| self.partition(&name.topic, name.partition);
         for partition in topic.topic_partitions().filter_map(hosted) {
             partition.configure(topic.config.clone());
+        }
+        self.class_topic(topic.id, topic.config.cache_class());
+    }
+
+    /// Tells the read cache what it is to do for a topic.
+    fn class_topic(&self, topic: TopicId, class: CacheClass) {
+        if let Some(tiering) = &self.tiering {
+            tiering.set_cache_class(topic, class);
         }
     }
 
@@ -268,6 +278,7 @@ impl Replicas {
             topic.topic_partitions().filter_map(|name| partitions.remove(&name)).collect()
         };
         dropped.iter().for_each(|partition| partition.waiters().wake_all());
+        self.class_topic(topic.id, CacheClass::default());
         let replicas = self.clone();
         let forget = move || {
             dropped.iter().for_each(|partition| partition.log().local().retire());

@@ -2,6 +2,7 @@
 //! the same binary runs on free ports over a folder of its own.
 
 mod broker;
+mod check;
 mod checks;
 mod config;
 mod demo;

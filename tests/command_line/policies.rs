@@ -99,8 +99,8 @@ fn a_topics_own_setting_counts_before_its_policys_and_that_before_the_brokers() 
     assert!(text.contains("has policy long (set), by pattern orders-*, priority 0"), "{text}");
     let line = text.lines().find(|line| line.starts_with("retention.ms ")).expect("a line");
     let words: Vec<_> = line.split_whitespace().collect();
-    let expected = "retention.ms 60000 topic 10800000 (policy long), 3600000 (broker's \
-                    log.retention.ms), 604800000 (default)";
+    let expected = "retention.ms 60000 (1m) topic 10800000 (3h) by policy long, 3600000 (1h) by \
+                    broker's log.retention.ms, 604800000 (7d) by default";
     assert_eq!(words.join(" "), expected);
     assert!(text.contains("\nsegment.bytes "), "every setting, also one that nobody gave: {text}");
 
@@ -111,6 +111,25 @@ fn a_topics_own_setting_counts_before_its_policys_and_that_before_the_brokers() 
     assert!(refused.contains("stands in the configuration file"), "{refused}");
     let refused = broker.refused("policy delete nothing");
     assert!(refused.contains("there is no policy nothing"), "{refused}");
+}
+
+#[test]
+fn a_policy_gives_topics_their_class_of_the_read_cache_and_takes_no_other_word_for_one() {
+    let broker = Broker::start(&[]);
+    broker.run("topic create t");
+    let class = || explained(&broker, "t", "tiering.cache.class");
+    let told = |value: &str, place: &str| (value.to_owned(), place.to_owned());
+    assert_eq!(class(), told("normal", "default"));
+    broker.run("policy set hot --topics t* --config tiering.cache.class=keep");
+    assert_eq!(class(), told("keep", "policy hot"));
+    broker.run("topic alter t --config tiering.cache.class=pass");
+    assert_eq!(class(), told("pass", "topic"));
+    for words in ["policy set hot --topics t*", "topic alter t"] {
+        let refused = broker.refused(&format!("{words} --config tiering.cache.class=hold"));
+        assert!(refused.contains("one of normal, keep, pass"), "{refused}");
+    }
+    broker.run("topic alter t --config tiering.cache.class=");
+    assert_eq!(class(), told("keep", "policy hot"), "as it was before");
 }
 
 #[test]
@@ -183,6 +202,7 @@ fn what_a_dry_run_tells_of_the_local_disk_is_what_then_happens() {
     assert_eq!(status(&broker, "t")["local"], before["local"], "and nothing happened");
     let text = broker.run(&format!("{words} --dry-run"));
     assert!(text.contains("nothing was changed") && text.contains("FREED LOCALLY"), "{text}");
+    assert!(text.contains(" 2097152 (2MiB)\n"), "{text}");
 
     broker.run(words);
     comes_to(&broker, "t", "local", &without(&before["local"], freed));
@@ -257,6 +277,49 @@ fn what_a_dry_run_tells_of_a_topic_that_uploads_nothing_is_what_then_happens() {
     broker.run(&words);
     comes_to(&broker, "t", "local", &without(&before["local"], deleted));
     assert!(status(&broker, "t")["log_start_offset"].as_i64() > Some(0));
+}
+
+#[test]
+fn a_policy_that_is_set_names_the_topics_whose_own_settings_count_before_it() {
+    let broker = Broker::start(&[]);
+    broker.run("topic create own --config retention.ms=1h");
+    broker.run("topic create same --config retention.ms=7200000 --config segment.ms=1m");
+    broker.run("topic create plain");
+    broker.run("topic create other --config retention.ms=1h");
+    broker.run("policy set closer --topics other --config retention.ms=5h");
+    let words = "policy set p --topics * --config retention.ms=2h --config segment.ms=30m";
+    let expected = json!({ "count": 2, "first": [
+        { "topic": "own", "setting": "retention.ms", "own": "3600000", "policy": "7200000" },
+        { "topic": "same", "setting": "segment.ms", "own": "60000", "policy": "1800000" },
+    ] });
+    let told = broker.json(&format!("{words} --dry-run"));
+    assert_eq!(told["overruled"], expected);
+    let text = broker.run(&format!("{words} --dry-run"));
+    let rows = |text: &str| -> Vec<Vec<String>> {
+        let below = text.split("not in force").nth(1).expect("what is not in force");
+        let rows = below.lines().skip(2).take(2);
+        rows.map(|row| row.split_whitespace().map(str::to_owned).collect()).collect()
+    };
+    let expected = ["own", "retention.ms", "3600000", "(1h)", "7200000", "(2h)"];
+    assert_eq!(rows(&text)[0], expected, "{text}");
+    let set = broker.run(words);
+    assert_eq!(rows(&set), rows(&text), "the real one says the same: {set}");
+    assert_eq!(broker.json("policy delete p")["overruled"]["count"], 0);
+}
+
+#[test]
+fn a_policy_names_no_more_than_twenty_settings_that_count_before_it() {
+    let broker = Broker::start(&[]);
+    for number in 10..35 {
+        broker.run(&format!("topic create t{number} --config retention.ms=1h"));
+    }
+    let words = "policy set p --topics t* --config retention.ms=2h --dry-run";
+    let told = broker.json(words);
+    assert_eq!(told["overruled"]["count"], 25);
+    let first = told["overruled"]["first"].as_array().expect("an array");
+    assert_eq!((first.len(), &first[19]["topic"]), (20, &json!("t29")));
+    let text = broker.run(words);
+    assert!(text.contains("\nand 5 more\n"), "{text}");
 }
 
 #[test]

@@ -25,8 +25,14 @@ fn a_file_of_policies_is_applied_any_number_of_times_and_takes_nothing_away() {
     broker.run("topic create orders-eu");
     let long = policy("long", "\"orders-*\"", "\"retention.ms\" = \"9d\"");
     let file = [long, policy("lean", "\"logs\"", "\"segment.ms\" = 60000")].concat();
+    broker.run("topic create orders-own --config retention.ms=1h");
     let made = [
-        ["long", "created", "topics=orders-*, retention.ms=777600000, 1 topic changes"],
+        [
+            "long",
+            "created",
+            "topics=orders-*, retention.ms=777600000, 1 topic changes, not in force beside topics' own: \
+             retention.ms of orders-own",
+        ],
         ["lean", "created", "topics=logs, segment.ms=60000, no topic's settings change"],
     ];
     assert_eq!(applied(&broker, &file, "--dry-run"), made);

@@ -1,6 +1,6 @@
 //! `icecore serve --read-only`, as people run it beside a broker.
 
-use crate::broker::{Broker, wait_for};
+use crate::broker::{Broker, files, wait_for};
 
 /// Settings of a broker that others read beside.
 pub(crate) const SMALL_AND_OFTEN: &[&str] = &[
@@ -61,4 +61,46 @@ fn a_read_only_server_that_is_killed_goes_on_where_its_groups_were() {
         let why = server.refused(words);
         assert!(why.contains("this is a read-only server"), "{words}: {why}");
     }
+}
+
+/// Waits until the broker has told the store of a topic.
+fn is_told(broker: &Broker, topic: &str) {
+    let name = format!("\"name\":\"{topic}\"");
+    let tells = |bytes: &[u8]| bytes.windows(name.len()).any(|part| part == name.as_bytes());
+    wait_for("a word of the broker", || {
+        let words = files(&broker.store(), ".meta").into_iter();
+        words.filter_map(|path| std::fs::read(path).ok()).any(|word| tells(&word)).then_some(())
+    });
+}
+
+#[test]
+fn a_replay_that_a_read_only_server_has_nothing_for_says_how_old_its_view_is() {
+    let rarely = ["tiering.meta.upload.interval.ms=3600000"];
+    let broker = Broker::start(&[&SMALL_AND_OFTEN[..4], &rarely].concat());
+    broker.run("topic create t");
+    is_told(&broker, "t");
+    let store = format!("file://{}", broker.store().display());
+    let folder = tempfile::tempdir().expect("dir");
+    let server = Broker::read_in(folder, &store, &["tiering.follow.interval.ms=3600000"]);
+    let lines: String = (0..200_000).map(|n| format!("{n} of these lines\n")).collect();
+    broker.produce("t", &lines);
+    wait_for("an upload", || {
+        (broker.json("tier status t")[0]["remote"]["segments"] != 0).then_some(())
+    });
+
+    let told = "a read-only server of cluster";
+    let view = ["it looks again every 1h", "broker told of something new last at 20"];
+    for words in ["replay plan t", "replay run t --to-stdout", "tier status"] {
+        let said = says(&server, words);
+        assert!(said.contains(told) && view.iter().all(|part| said.contains(part)), "{said}");
+        assert!(words == "tier status" || said.contains("nothing to read"), "{words}: {said}");
+        assert!(!says(&broker, words).contains(told), "{words}: its broker has something");
+    }
+    broker.run("topic create empty");
+    assert!(!says(&broker, "replay plan empty").contains(told), "its broker is no such server");
+    let page = server.page("/v1/server");
+    assert_eq!(page["view_every_ms"], 3_600_000);
+    assert!(page["view_told_ms"].as_u64().is_some_and(|ms| ms > 1_600_000_000_000), "{page}");
+    let ready = server.text("/readyz");
+    assert!(ready.contains("it looks every 1h, the broker told of something new last"), "{ready}");
 }

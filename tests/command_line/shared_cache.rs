@@ -96,10 +96,12 @@ fn metric(server: &Broker, name: &str) -> u64 {
     number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{name} in\n{page}"))
 }
 
-#[test]
-fn two_servers_share_one_cache_and_the_guest_goes_on_with_it_when_the_owner_is_killed() {
-    let broker = Broker::start(SMALL_AND_OFTEN);
-    broker.run("topic create t");
+/// Stops a broker whose topic `t` has so much in the store, and serves that as a bucket. Gives what the
+/// topic has.
+fn history(
+    broker: Broker,
+    runtime: &Runtime,
+) -> (Vec<String>, tempfile::TempDir, Arc<Bucket>, u16) {
     let lines: Vec<_> = (0..400_000).map(|n| format!("{n} of these lines\n")).collect();
     broker.produce("t", &lines.concat());
     let store = broker.store();
@@ -107,9 +109,16 @@ fn two_servers_share_one_cache_and_the_guest_goes_on_with_it_when_the_owner_is_k
     wait_for("uploads", || (files(&store, ".log").len() >= 8).then_some(()));
     // From here on the store does not change.
     let folder = broker.stop();
-    let runtime = Runtime::new().expect("threads");
-    let (bucket, port) = Bucket::serve(&runtime, folder.path().join("data/store"));
+    let (bucket, port) = Bucket::serve(runtime, folder.path().join("data/store"));
+    (lines, folder, bucket, port)
+}
 
+#[test]
+fn two_servers_share_one_cache_and_the_guest_goes_on_with_it_when_the_owner_is_killed() {
+    let broker = Broker::start(SMALL_AND_OFTEN);
+    broker.run("topic create t");
+    let runtime = Runtime::new().expect("threads");
+    let (lines, _folder, bucket, port) = history(broker, &runtime);
     let shared = tempfile::tempdir().expect("dir");
     let owner = reader(port, &shared.path().join("cache"));
     let guest = reader(port, &shared.path().join("cache"));
@@ -142,4 +151,31 @@ fn two_servers_share_one_cache_and_the_guest_goes_on_with_it_when_the_owner_is_k
     let gets = bucket.log_gets();
     assert!(guest.run("consume t --to end") == history);
     assert_eq!(bucket.log_gets(), gets, "all of it is in the cache");
+}
+
+#[test]
+fn a_server_that_only_reads_keeps_what_the_brokers_policy_says_and_so_does_its_guest() {
+    let broker = Broker::start(SMALL_AND_OFTEN);
+    broker.run("policy set hot --topics t --config tiering.cache.class=keep");
+    broker.run("topic create t");
+    let runtime = Runtime::new().expect("threads");
+    let (_, _folder, _bucket, port) = history(broker, &runtime);
+    let shared = tempfile::tempdir().expect("dir");
+    let owner = reader(port, &shared.path().join("cache"));
+    let guest = reader(port, &shared.path().join("cache"));
+    for server in [&owner, &guest] {
+        wait_for("some history", || {
+            server.json("tier status")[0]["log_end_offset"].as_u64().filter(|end| *end > 200_000)
+        });
+    }
+    let kept = || metric(&owner, "icecore_cache_class_bytes{class=\"keep\"}");
+    for (server, words) in [(&guest, "--to 100000"), (&owner, "--from 100000 --to end")] {
+        let before = kept();
+        server.run(&format!("consume t {words}"));
+        wait_for("all of it is kept", || {
+            let held = metric(&owner, "icecore_cache_bytes");
+            (kept() > before && kept() >= held).then_some(())
+        });
+    }
+    assert_eq!(metric(&owner, "icecore_cache_class_bytes{class=\"pass\"}"), 0);
 }

@@ -1,6 +1,6 @@
 //! Kafka's own command line against the broker.
 
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::{Broker, Place, java, run};
@@ -16,8 +16,15 @@ struct Tools {
 impl Tools {
     /// Runs a tool to its good end, and gives what it printed.
     fn run(&self, class: &str, arguments: &[&str]) -> String {
-        let mut command: Command = java(&format!("org.apache.kafka.tools.{class}"));
-        command.args(["--bootstrap-server", &self.broker.address()]).args(arguments);
+        let class = format!("org.apache.kafka.tools.{class}");
+        let address = self.broker.address();
+        self.run_as_written(&class, &[&["--bootstrap-server", &address][..], arguments].concat())
+    }
+
+    /// The same with no arguments but these.
+    fn run_as_written(&self, class: &str, arguments: &[&str]) -> String {
+        let mut command = java(class);
+        command.args(arguments);
         let log = self.place.join("tool.log");
         let _ = std::fs::remove_file(&log);
         run(command, &log, PATIENCE)
@@ -65,4 +72,35 @@ fn kafkas_admin_tools_describe_elect_reassign_and_reset() {
     let told = tools.run(reassign, &[&file[..], &["--verify"]].concat());
     assert_says(&told, &["Reassignment of partition tools-0 is completed."]);
     assert_says(&tools.run(reassign, &["--list"]), &["No partition reassignments found."]);
+}
+
+/// The commands of a document by Kafka's tool for settings, each as its arguments.
+fn documented(document: &str) -> Vec<Vec<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(document);
+    let text = std::fs::read_to_string(path).unwrap().replace("\\\n", " ");
+    let commands = text.lines().filter_map(|line| line.strip_prefix("kafka-configs.sh "));
+    commands.map(|words| words.split_whitespace().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn kafkas_tool_for_settings_takes_the_commands_that_operations_tells() {
+    let place = Place::new("configs");
+    let broker = Broker::start(&place, None, &[]);
+    let (address, tools) = (broker.address(), Tools { place, broker });
+    let run = |arguments: &[&str]| tools.run_as_written("kafka.admin.ConfigCommand", arguments);
+    let describe = ["--describe", "--entity-type", "brokers", "--entity-default"];
+    let commands = documented("OPERATIONS.md");
+    assert_eq!(commands.len(), 2, "one sets rates, one takes them back");
+    for (command, sets) in commands.iter().zip([true, false]) {
+        let words = command.iter().map(|word| word.replace("127.0.0.1:9092", &address));
+        let words: Vec<_> = words.collect();
+        run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let told = run(&[&["--bootstrap-server", &address][..], &describe].concat());
+        for rate in [
+            "remote.log.manager.fetch.max.bytes.per.second=20971520",
+            "tiering.replay.slowdown.max.percent=5",
+        ] {
+            assert_eq!(told.contains(rate), sets, "{command:?}: {told}");
+        }
+    }
 }

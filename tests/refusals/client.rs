@@ -7,9 +7,7 @@ use bytes::Bytes;
 use icecore::env::{Clock as _, SystemClock};
 use icecore::record::{BatchBuilder, Codec, NewRecord, Records};
 use icecore::wire::frame;
-use icecore::wire::messages::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreatableTopicResult, CreateTopicsRequest,
-};
+use icecore::wire::messages::create_topics::CreatableTopicResult;
 use icecore::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use icecore::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use icecore::wire::{self, Decoder, ErrorCode, Message as _, Request};
@@ -17,6 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::broker::SOON;
+use crate::topics::creation;
 
 /// Between two fetches of a consumer whose first one failed.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -105,7 +104,7 @@ impl Client {
 
     /// Makes a topic of one partition; the answer.
     pub(crate) async fn create(&mut self, topic: &str, configs: &[(&str, &str)]) -> (i16, String) {
-        let request = creation(topic, configs);
+        let request = creation(topic, 1, configs);
         self.call(7, &request, |response| {
             let result: &CreatableTopicResult<'_> = &response.topics[0];
             (result.error_code, result.error_message.clone().unwrap_or_default().into_owned())
@@ -199,7 +198,7 @@ impl Client {
     ) {
         let waits = frame::request(12, 7, Some("refusals"), &waiting_at(waits_at, 0, 500));
         self.send_raw(&waits.expect("a frame")).await;
-        let makes = frame::request(7, 8, Some("refusals"), &creation(made, &[]));
+        let makes = frame::request(7, 8, Some("refusals"), &creation(made, 1, &[]));
         self.send_raw(&makes.expect("a frame")).await;
         taken_up.await;
         self.0.set_zero_linger().expect("a reset");
@@ -239,22 +238,6 @@ impl Client {
             read_values(&fetched.records, &mut next, &mut values);
         }
     }
-}
-
-/// What makes a topic of one partition.
-fn creation(topic: &str, configs: &[(&str, &str)]) -> CreateTopicsRequest<'static> {
-    let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
-        name: (*name).to_owned().into(),
-        value: Some((*value).to_owned().into()),
-    };
-    let topic = CreatableTopic {
-        name: topic.to_owned().into(),
-        num_partitions: 1,
-        replication_factor: 1,
-        configs: configs.iter().map(config).collect(),
-        ..CreatableTopic::default()
-    };
-    CreateTopicsRequest { topics: vec![topic], timeout_ms: 5_000, validate_only: false }
 }
 
 /// A fetch from partition 0 that waits so long for a record.

@@ -39,4 +39,7 @@ mod table;
 #[cfg(test)]
 mod told;
 #[cfg(test)]
+#[path = "../client/topics.rs"]
+mod topics;
+#[cfg(test)]
 mod toy_s3;

@@ -95,6 +95,7 @@ async fn an_unknown_setting_of_a_topic_is_refused_with_the_nearest_name() {
 async fn a_value_out_of_bounds_is_refused_with_the_bound() {
     refused(&[("segment.bytes", "1000")], "at least 1048576").await;
     refused(&[("cleanup.policy", "shred")], "delete, compact").await;
+    refused(&[("tiering.cache.class", "hold")], "one of normal, keep, pass").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,9 @@ mod life;
 #[cfg(test)]
 mod told;
 #[cfg(test)]
+#[path = "../client/topics.rs"]
+mod topics;
+#[cfg(test)]
 mod walk;
 #[cfg(test)]
 mod workload;

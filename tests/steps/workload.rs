@@ -7,9 +7,6 @@ use std::time::{Duration, Instant};
 use icecore::model::{ProducerEpoch, ProducerId, Sequence};
 use icecore::record::{BatchBuilder, Codec, NewRecord};
 use icecore::wire::ErrorCode;
-use icecore::wire::messages::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-};
 use icecore::wire::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
@@ -23,6 +20,7 @@ use icecore::wire::messages::produce::{PartitionProduceData, ProduceRequest, Top
 
 use super::client::{Client, http_get};
 use super::history::{History, Partition, Record, Topic};
+use super::topics::creation;
 
 pub(crate) const GROUP: &str = "readers";
 /// No wait of the walk is longer.
@@ -134,18 +132,8 @@ fn create(client: &mut Client, history: &mut History, kind: &Kind) -> io::Result
     let topic = Topic { partitions, uncertain: true, kept_min: kind.kept_min };
     let again = history.topics.insert(kind.name, topic).is_some();
     let of_all = [("retention.ms", "-1"), ("internal.segment.bytes", SEGMENT_BYTES)];
-    let config = |(name, value): &(&'static str, &'static str)| CreatableTopicConfig {
-        name: (*name).into(),
-        value: Some((*value).into()),
-    };
-    let topics = vec![CreatableTopic {
-        name: kind.name.into(),
-        num_partitions: kind.partitions,
-        replication_factor: 1,
-        configs: of_all.iter().chain(kind.settings).map(config).collect(),
-        ..CreatableTopic::default()
-    }];
-    let request = CreateTopicsRequest { topics, timeout_ms: 10_000, validate_only: false };
+    let settings: Vec<_> = of_all.iter().chain(kind.settings).copied().collect();
+    let request = creation(kind.name, kind.partitions, &settings);
     let code = client.ask(7, &request, |answer| answer.topics[0].error_code)?;
     let exists = again && code == ErrorCode::TopicAlreadyExists.as_i16();
     assert!(code == 0 || exists, "creating {}: {code}", kind.name);

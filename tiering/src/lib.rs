@@ -60,7 +60,7 @@ mod upload;
 
 pub use backoff::{Backoff, Dice};
 pub use bundle::{BundleError, BundleHeader, IndexBundle};
-pub use cache::CacheOpenError;
+pub use cache::{CacheClass, CacheOpenError};
 pub use check::{CheckError, CheckOptions, CheckWatch, Finding, FindingKind, LogInspector};
 pub use clock::{Clock, SystemClock};
 pub use clusters::{FindClustersError, FoundCluster, find_cluster, find_clusters};

@@ -85,6 +85,8 @@ impl LookError {
 pub(super) struct Looked {
     /// Partitions whose segments are not all shown by the store's lists.
     pub(super) behind: Vec<String>,
+    /// When the broker wrote what it told last, by its clock, in milliseconds since 1970.
+    pub(super) told_ms: Option<i64>,
 }
 
 impl Looked {
@@ -109,12 +111,19 @@ pub(in crate::app) struct EyeParts {
     pub(in crate::app) suspects: Arc<Suspects>,
 }
 
+/// The broker's last snapshot.
+struct Word {
+    number: u64,
+    /// When it was written, by the broker's clock, in milliseconds since 1970.
+    written_ms: i64,
+    topics: Vec<ToldTopic>,
+}
+
 /// Looks at the store, and knows what it saw last.
 pub(in crate::app) struct Eye {
     parts: EyeParts,
     looks: u64,
-    /// The number of the broker's last snapshot, and what it told.
-    told: Option<(u64, Vec<ToldTopic>)>,
+    told: Option<Word>,
     /// Whether all that was told is hosted.
     hosted: bool,
     stands: HashMap<TopicPartition, Stand>,
@@ -164,7 +173,10 @@ impl Eye {
         suspects: &BTreeSet<TopicPartition>,
     ) -> Result<Looked, LookError> {
         self.hear().await?;
-        let Some((_, topics)) = &self.told else { return Err(LookError::NothingTold) };
+        let Some(Word { topics, written_ms, .. }) = &self.told else {
+            return Err(LookError::NothingTold);
+        };
+        let told_ms = Some(*written_ms);
         if !self.hosted {
             let stored: Vec<_> = topics.iter().map(|topic| topic.stored.clone()).collect();
             let (gone, hosted) = self.parts.controller.host_followed(&stored).await;
@@ -178,20 +190,21 @@ impl Eye {
             Some(error) => Err(error),
             None => {
                 self.looks += 1;
-                Ok(looked)
+                Ok(Looked { told_ms, ..looked })
             }
         }
     }
 
     /// Takes in the broker's last word, if there is a new one.
     async fn hear(&mut self) -> Result<(), LookError> {
-        let known = self.told.as_ref().map_or(0, |(number, _)| *number);
+        let known = self.told.as_ref().map_or(0, |word| word.number);
         let found = self.parts.tiering.meta_after(CLUSTER, known).await?;
         if let Some(newest) = found.newest {
             let snapshot = ClusterSnapshot::decode(&newest.payload)?;
             let policies = self.parts.controller.follow_policies(snapshot.policies).await;
             let topics = told(&self.parts.config, &policies, snapshot.topics);
-            self.told = Some((newest.number, topics));
+            let (number, written_ms) = (newest.number, newest.written_ms);
+            self.told = Some(Word { number, written_ms, topics });
             self.hosted = false;
         }
         Ok(())
@@ -203,7 +216,7 @@ impl Eye {
         suspects: &BTreeSet<TopicPartition>,
     ) -> (Looked, Option<LookError>) {
         let all_listed = self.looks.is_multiple_of(ALL_LISTED_EVERY);
-        let topics = self.told.iter().flat_map(|(_, topics)| topics);
+        let topics = self.told.iter().flat_map(|word| &word.topics);
         let partitions: Vec<&ToldPartition> = topics.flat_map(|topic| &topic.partitions).collect();
         let parts = &self.parts;
         let work: Vec<_> = partitions
@@ -254,7 +267,7 @@ impl Eye {
 
     /// Shows clients the topics whose partitions are all where their leader is.
     async fn show(&mut self) {
-        let topics = self.told.iter().flat_map(|(_, topics)| topics);
+        let topics = self.told.iter().flat_map(|word| &word.topics);
         let seen = topics.filter_map(|topic| {
             let epoch = |told: &ToldPartition| -> Option<LeaderEpoch> {
                 let stand = self.stands.get(&told.name)?;

@@ -74,7 +74,7 @@ impl Follower {
             let look = || async { first.lock().await.look().await };
             until_reachable(observer, LookError::may_pass, look).await?
         };
-        let view = Arc::new(View::new(began));
+        let view = Arc::new(View::new(began, every));
         view.looked(began, &looked);
         Ok(Self { eye, view, every, failures: 0 })
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_tiering::{CallOutcome, CounterValues, StoreCall, StoreState, StoreWatch, Tiering};
+use icecore_tiering::{
+    CacheClass, CallOutcome, CounterValues, StoreCall, StoreState, StoreWatch, Tiering,
+};
 
 use super::number;
 use crate::app::follow::{Follower, View};
@@ -54,6 +56,10 @@ impl Sampler {
         self.metrics.tiering.failing_partitions.set(number(failing));
         self.metrics.tiering.cache_bytes.set(number(self.tiering.cache_held_bytes()));
         self.metrics.tiering.cache_size_bytes.set(number(self.tiering.cache_size_bytes()));
+        for class in CacheClass::ALL {
+            let bytes = number(self.tiering.cache_class_bytes(class));
+            self.metrics.tiering.cache_class_bytes(class.name()).set(bytes);
+        }
         self.metrics.tiering.cache_guests.set(self.tiering.cache_guests());
         self.metrics.tiering.cache_is_guest.set(self.tiering.is_cache_guest().into());
         let left_alone = self.tiering.store_state() != StoreState::Answering;

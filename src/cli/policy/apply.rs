@@ -142,12 +142,13 @@ fn changes(body: &PolicyBody, had: Option<&PolicyText>) -> Vec<String> {
 /// What a change does to topics, and what the broker then does with their bytes.
 fn follows(outcome: &PolicyOutcome) -> Vec<String> {
     let topics = match outcome.topics.len() {
-        0 => return vec!["no topic's settings change".to_owned()],
+        0 => "no topic's settings change".to_owned(),
         1 => "1 topic changes".to_owned(),
         count => format!("{count} topics change"),
     };
-    let bytes = outcome::sum(&outcome.topics);
-    [topics, bytes].into_iter().filter(|text| !text.is_empty()).collect()
+    let (bytes, kept) = (outcome::sum(&outcome.topics), outcome::kept_in_short(&outcome.overruled));
+    let all = [Some(topics), Some(bytes), kept].into_iter().flatten();
+    all.filter(|text| !text.is_empty()).collect()
 }
 
 fn told(policy: &str, what: What, detail: String) -> Told {

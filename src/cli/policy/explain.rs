@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::list::from;
+use crate::cli::output;
 use crate::cli::table::{Align, Table};
 use crate::http::{Explained, PolicyMatch, SettingFrom, ValueFrom};
 
@@ -27,8 +28,12 @@ pub(super) fn text(explained: &Explained) -> String {
         ("INSTEAD OF", Align::Left),
     ]);
     for setting in &explained.settings {
+        let shown = |value: &ValueFrom| match &value.value {
+            Some(value) => output::setting(&setting.name, value),
+            None => "-".to_owned(),
+        };
         let instead = setting.instead_of.iter();
-        let instead = instead.map(|value| format!("{} ({})", shown(value), place(value)));
+        let instead = instead.map(|value| format!("{} by {}", shown(value), place(value)));
         table.row([
             setting.name.clone(),
             shown(&setting.value),
@@ -43,10 +48,6 @@ pub(super) fn text(explained: &Explained) -> String {
 fn matched(policy: &PolicyMatch) -> String {
     let PolicyMatch { name, priority, pattern, .. } = policy;
     format!("{name} ({}), by pattern {pattern}, priority {priority}", from(policy.from))
-}
-
-fn shown(value: &ValueFrom) -> String {
-    value.value.clone().unwrap_or_else(|| "-".to_owned())
 }
 
 fn place(value: &ValueFrom) -> String {

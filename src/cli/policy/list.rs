@@ -1,5 +1,6 @@
 //! `icecore policy list`.
 
+use crate::cli::output;
 use crate::cli::table::{Align, Table};
 use crate::http::{PolicyFrom, PolicyStatus};
 
@@ -23,7 +24,9 @@ pub(super) fn table(policies: &[PolicyStatus]) -> Table {
     ]);
     for status in policies {
         let policy = &status.policy;
-        let settings = policy.settings.iter().map(|(name, value)| format!("{name}={value}"));
+        let settings = policy.settings.iter();
+        let settings =
+            settings.map(|(name, value)| format!("{name}={}", output::setting(name, value)));
         let hides = if status.hides_file { ", hides the file's" } else { "" };
         table.row([
             policy.name.clone(),

@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use crate::cli::output;
 use crate::cli::table::{Align, Table};
-use crate::http::{ChangedTopic, PolicyOutcome};
+use crate::http::{ChangedTopic, OverruledStatus, PolicyOutcome};
 use crate::replica::{Amount, Outlook};
+
+/// Settings that are named on one line.
+const NAMED_MAX: usize = 3;
 
 /// `done` says what was done.
 pub(super) fn text(outcome: &PolicyOutcome, done: &str) -> String {
@@ -15,10 +18,13 @@ pub(super) fn text(outcome: &PolicyOutcome, done: &str) -> String {
     };
     if outcome.topics.is_empty() {
         text.push_str("no topic's settings change\n");
-        return text;
+    } else {
+        let _ = write!(text, "\n{}", settings(&outcome.topics).text());
     }
-    let _ = write!(text, "\n{}", settings(&outcome.topics).text());
-    if outcome.dry_run {
+    if outcome.overruled.count > 0 {
+        text.push_str(&kept(&outcome.overruled));
+    }
+    if outcome.dry_run && !outcome.topics.is_empty() {
         let _ = write!(text, "\n{}", outlook(&outcome.topics).text());
         text.push_str(
             "\nThis is what the broker will do by these settings, with what is due already by those of \
@@ -26,6 +32,42 @@ pub(super) fn text(outcome: &PolicyOutcome, done: &str) -> String {
         );
     }
     text
+}
+
+/// Where the policy is set, and its value does not count.
+fn kept(overruled: &OverruledStatus) -> String {
+    let mut table = Table::new(&[
+        ("TOPIC", Align::Left),
+        ("SETTING", Align::Left),
+        ("OWN", Align::Left),
+        ("POLICY", Align::Left),
+    ]);
+    for one in &overruled.first {
+        let value = |value: &str| output::setting(&one.setting, value);
+        table.row([one.topic.clone(), one.setting.clone(), value(&one.own), value(&one.policy)]);
+    }
+    let mut text = format!(
+        "\nnot in force where a topic has its own setting, which counts first \
+         (`icecore topic alter TOPIC --config SETTING=` takes it away):\n{}",
+        table.text()
+    );
+    let more = overruled.count.saturating_sub(overruled.first.len());
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more");
+    }
+    text
+}
+
+/// The same on one line, with no more than the first few.
+pub(super) fn kept_in_short(overruled: &OverruledStatus) -> Option<String> {
+    let named = overruled.first.iter().take(NAMED_MAX);
+    let named: Vec<_> = named.map(|one| format!("{} of {}", one.setting, one.topic)).collect();
+    let more = match overruled.count.saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named = named.join(", ");
+    (!named.is_empty()).then(|| format!("not in force beside topics' own: {named}{more}"))
 }
 
 fn settings(topics: &[ChangedTopic]) -> Table {
@@ -41,12 +83,15 @@ fn settings(topics: &[ChangedTopic]) -> Table {
         let (before, after) = (or_none(&topic.policy_before), or_none(&topic.policy_after));
         let policy = if before == after { after } else { format!("{before} -> {after}") };
         for setting in &topic.settings {
+            let value = |value: &Option<String>| {
+                value.as_ref().map(|value| output::setting(&setting.name, value))
+            };
             table.row([
                 topic.topic.clone(),
                 policy.clone(),
                 setting.name.clone(),
-                or_none(&setting.before),
-                or_none(&setting.after),
+                or_none(&value(&setting.before)),
+                or_none(&value(&setting.after)),
             ]);
         }
     }

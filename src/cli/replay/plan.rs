@@ -12,6 +12,7 @@ use crate::cli::output::{self, OutputArgs};
 use crate::cli::position::TIME_HELP;
 use crate::cli::status::HttpArgs;
 use crate::cli::table::{Align, Table};
+use crate::cli::view::tell_of_nothing_to_read;
 use crate::http::{PartitionPlan, ReplayPlan};
 
 /// `icecore replay plan ...`.
@@ -78,6 +79,9 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let prices = args.price.table()?;
     let plan = args.http.replay_plan(&args.range.ask(args.bandwidth)).await?;
     let total = Total::of(&plan.partitions);
+    if total.bytes == 0 {
+        tell_of_nothing_to_read(&args.http).await;
+    }
     let measured = Some(plan.measured_bytes_per_second).filter(|rate| *rate > 0);
     let bandwidth = args.bandwidth.or(measured);
     let report = Report {

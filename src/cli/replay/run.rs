@@ -22,6 +22,8 @@ use crate::cli::broker_address::BrokerArgs;
 use crate::cli::client::{self, Connection, Topic};
 use crate::cli::position::{TIME_HELP, check_range, resolve};
 use crate::cli::record_line::{Format, Style};
+use crate::cli::status::HttpArgs;
+use crate::cli::view::tell_of_nothing_to_read;
 use crate::model::{Offset, Place};
 use crate::pace::Limit;
 
@@ -59,6 +61,9 @@ pub(super) struct Args {
     checkpoint: Option<PathBuf>,
     #[command(flatten)]
     broker: BrokerArgs,
+    // Asked only where there is nothing to read, for how old the view of a read-only server is.
+    #[command(flatten)]
+    http: HttpArgs,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -95,6 +100,9 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
             let ranges = ranges(args, &topic).await?;
             let names = (topic.name.clone(), topic.id.to_string());
             let checkpoint = Checkpoint::new(names, destination, &ranges);
+            if checkpoint.has_ended() {
+                tell_of_nothing_to_read(&args.http).await;
+            }
             let sink = args.open(broker, &topic, &checkpoint).await?;
             (checkpoint, sink)
         }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::cli::output::{self, OutputArgs};
 use crate::cli::status::HttpArgs;
 use crate::cli::table::{Align, Table};
-use crate::http::{ConsumerStatus, PartitionStatus, ServerStatus, TierStatus};
+use crate::cli::view;
+use crate::http::{ConsumerStatus, PartitionStatus, TierStatus};
 use crate::metadata::is_internal_topic;
 
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let Args { topic, internal, http, output } = args;
     let server = http.server().await?;
-    if let Some(line) = of_read_only(&server) {
+    if let Some(line) = view::words(&server) {
         eprintln!("{line}");
     }
     let mut partitions = http.partitions().await?;
@@ -61,17 +62,6 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     };
     let read = |partition| Read::of(partition, &consumers);
     output.show(&partitions.iter().map(read).collect::<Vec<_>>(), text)
-}
-
-/// What a read-only server says of itself: a line beside the output, which scripts read.
-fn of_read_only(server: &ServerStatus) -> Option<String> {
-    let age = Duration::from_secs(server.view_age_ms? / 1000);
-    let amiss = server.view_amiss.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-    Some(format!(
-        "a read-only server of cluster {}: its view of the store is {} old{amiss}",
-        server.cluster_id,
-        humantime::format_duration(age)
-    ))
 }
 
 /// A partition with those who read its history.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::fixture_test::{Opened, bytes_of, content, key, settings};
-use super::{CHUNK_BYTES, CacheFull, CacheOpenError, CacheSettings, Lookup};
+use super::{CHUNK_BYTES, CacheClass, CacheFull, CacheOpenError, CacheSettings, Lookup};
 use crate::clock::Clock;
 
 struct Hands(AtomicI64);
@@ -64,9 +64,9 @@ async fn what_was_filled_is_there_after_a_restart_and_compared_once() {
     }
     drop(opened);
     let opened = Opened::new(folder.path(), 8);
-    assert!(matches!(opened.cache.get(&key(3)), Lookup::Unchecked(_)));
+    assert!(matches!(opened.cache.get(&key(3), CacheClass::Normal), Lookup::Unchecked(_)));
     assert_eq!(opened.which(0..9).await, [0, 1, 2, 3, 4, 5, 6, 7]);
-    assert!(matches!(opened.cache.get(&key(3)), Lookup::Ready(_)));
+    assert!(matches!(opened.cache.get(&key(3), CacheClass::Normal), Lookup::Ready(_)));
     let counted = opened.counters();
     assert_eq!((counted.wrong_chunks, counted.chunk_hits), (0, 9));
 }
@@ -154,7 +154,7 @@ async fn a_chunk_of_no_length_or_too_much_is_refused_and_its_slot_is_free() {
     let opened = Opened::new(folder.path(), 4);
     for len in [0, CHUNK_BYTES as usize + 1] {
         let slot = opened.cache.reserve().await.unwrap();
-        assert!(slot.fill(key(1), vec![0; len].into()).await.is_err());
+        assert!(slot.fill(key(1), CacheClass::Normal, vec![0; len].into()).await.is_err());
     }
     for chunk in 0..4 {
         opened.fill(chunk).await.unwrap();

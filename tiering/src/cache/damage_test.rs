@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::fixture_test::{Opened, Random};
-use super::{CHUNK_BYTES, CacheOpenError, Lookup};
+use super::{CHUNK_BYTES, CacheClass, CacheOpenError, Lookup};
 use crate::cache::fixture_test::{bytes_of, content, key, settings};
 
 const SLOTS: u64 = 16;
@@ -170,11 +170,11 @@ async fn a_chunk_is_dropped_once_for_all_who_check_it() {
     half_filled(folder.path()).await;
     fs::write(slab(folder.path()), vec![1; (SLOTS * CHUNK_BYTES) as usize]).unwrap();
     let opened = Opened::new(folder.path(), SLOTS);
-    let looks = [opened.cache.get(&key(3)), opened.cache.get(&key(3)), opened.cache.get(&key(3))];
-    for look in looks {
+    let look = || opened.cache.get(&key(3), CacheClass::Normal);
+    for look in [look(), look(), look()] {
         let Lookup::Unchecked(unchecked) = look else { panic!("found at the start") };
         assert!(unchecked.check(None).await.is_none());
     }
-    assert!(matches!(opened.cache.get(&key(3)), Lookup::Missing));
+    assert!(matches!(look(), Lookup::Missing));
     assert_eq!(opened.counters().wrong_chunks, 1);
 }

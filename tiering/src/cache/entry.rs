@@ -6,7 +6,7 @@
 //! are none. That the slot still holds the chunk is not told by the entry: its `sum` is to be
 //! compared with the bytes.
 
-use super::policy::Class;
+use super::standing::Standing;
 use super::{CHUNK_BYTES, ChunkKey};
 use crate::checksum::crc64;
 use crate::ids::SegmentId;
@@ -30,7 +30,7 @@ pub(super) type IndexId = [u8; 16];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) key: ChunkKey,
-    pub(super) class: Class,
+    pub(super) standing: Standing,
     /// How many bytes of the slot are the chunk's: at least one.
     pub(super) len: u32,
     /// CRC-64/NVME of the chunk.
@@ -95,13 +95,15 @@ pub(super) fn position(slot: u32) -> u64 {
 impl Entry {
     pub(super) fn encode(&self, id: &IndexId, slot: u32) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
-        let class: u32 = match self.class {
-            Class::Probation => 1,
-            Class::Protected => 2,
+        let standing: u32 = match self.standing {
+            Standing::Probation => 1,
+            Standing::Protected => 2,
+            Standing::Kept => 3,
+            Standing::Passing => 4,
         };
         bytes[..16].copy_from_slice(self.key.segment.as_bytes());
         bytes[16..20].copy_from_slice(&self.key.chunk.to_be_bytes());
-        bytes[20..24].copy_from_slice(&((class << 24) | self.len).to_be_bytes());
+        bytes[20..24].copy_from_slice(&((standing << 24) | self.len).to_be_bytes());
         bytes[24..32].copy_from_slice(&self.sum.to_be_bytes());
         let sum = entry_sum(id, slot, &bytes[..ENTRY_COVERED]);
         bytes[ENTRY_COVERED..].copy_from_slice(&sum.to_be_bytes());
@@ -114,19 +116,21 @@ impl Entry {
         if sum == 0 || sum != entry_sum(id, slot, &bytes[..ENTRY_COVERED]) {
             return None;
         }
-        let class_and_len = u32::from_be_bytes(field(bytes, 20));
-        let class = match class_and_len >> 24 {
-            1 => Class::Probation,
-            2 => Class::Protected,
+        let standing_and_len = u32::from_be_bytes(field(bytes, 20));
+        let standing = match standing_and_len >> 24 {
+            1 => Standing::Probation,
+            2 => Standing::Protected,
+            3 => Standing::Kept,
+            4 => Standing::Passing,
             _ => return None,
         };
-        let len = class_and_len & 0xff_ffff;
+        let len = standing_and_len & 0xff_ffff;
         if len == 0 || u64::from(len) > CHUNK_BYTES {
             return None;
         }
         let segment = SegmentId::from_bytes(field(bytes, 0));
         let key = ChunkKey { segment, chunk: u32::from_be_bytes(field(bytes, 16)) };
-        Some(Self { key, class, len, sum: u64::from_be_bytes(field(bytes, 24)) })
+        Some(Self { key, standing, len, sum: u64::from_be_bytes(field(bytes, 24)) })
     }
 }
 
@@ -151,7 +155,7 @@ mod tests {
 
     fn entry() -> Entry {
         let key = ChunkKey { segment: SegmentId::from_bytes([0xab; 16]), chunk: 0x0102_0304 };
-        Entry { key, class: Class::Protected, len: 0x03_0201, sum: 0x1122_3344_5566_7788 }
+        Entry { key, standing: Standing::Protected, len: 0x03_0201, sum: 0x1122_3344_5566_7788 }
     }
 
     #[test]
@@ -161,6 +165,25 @@ mod tests {
         assert_eq!(Entry::decode(&ID, 8, &bytes), None);
         assert_eq!(Entry::decode(&[8; 16], 7, &bytes), None);
         assert_eq!(Entry::decode(&ID, 7, &[0; ENTRY_BYTES]), None);
+    }
+
+    #[test]
+    fn every_standing_comes_back_and_one_that_is_not_known_makes_no_entry() {
+        for (standing, byte) in [
+            (Standing::Probation, 1),
+            (Standing::Protected, 2),
+            (Standing::Kept, 3),
+            (Standing::Passing, 4),
+        ] {
+            let stands = Entry { standing, ..entry() };
+            let bytes = stands.encode(&ID, 7);
+            assert_eq!((bytes[20], Entry::decode(&ID, 7, &bytes)), (byte, Some(stands)));
+        }
+        let mut later = entry().encode(&ID, 7);
+        later[20] = 5;
+        let sum = entry_sum(&ID, 7, &later[..ENTRY_COVERED]);
+        later[ENTRY_COVERED..].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(Entry::decode(&ID, 7, &later), None);
     }
 
     #[test]

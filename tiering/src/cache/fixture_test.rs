@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{CHUNK_BYTES, Cache, CacheOpenError, CacheSettings, ChunkKey, Lookup, Pin};
+use super::{CHUNK_BYTES, Cache, CacheClass, CacheOpenError, CacheSettings, ChunkKey, Lookup, Pin};
 use crate::clock::SystemClock;
 use crate::counters::{CounterValues, Counters};
 use crate::ids::SegmentId;
@@ -99,13 +99,21 @@ impl Opened {
     }
 
     pub(super) async fn fill(&self, chunk: u32) -> std::io::Result<Arc<Pin>> {
+        self.fill_as(CacheClass::Normal, chunk).await
+    }
+
+    pub(super) async fn fill_as(&self, class: CacheClass, chunk: u32) -> std::io::Result<Arc<Pin>> {
         let slot = self.cache.reserve().await.unwrap();
-        slot.fill(key(chunk), content(&key(chunk))).await
+        slot.fill(key(chunk), class, content(&key(chunk))).await
     }
 
     /// Whether the cache has the chunk. What it gives must be right.
     pub(super) async fn has(&self, chunk: u32) -> bool {
-        let pin = match self.cache.get(&key(chunk)) {
+        self.has_as(CacheClass::Normal, chunk).await
+    }
+
+    pub(super) async fn has_as(&self, class: CacheClass, chunk: u32) -> bool {
+        let pin = match self.cache.get(&key(chunk), class) {
             Lookup::Missing => return false,
             Lookup::Ready(pin) => pin,
             Lookup::Unchecked(unchecked) => match unchecked.check(None).await {

@@ -11,10 +11,9 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
-use super::ChunkKey;
 use super::pin::{Held, Hold, Pin, Reserved};
 use super::shared::Shared;
-use super::worker;
+use super::{CacheClass, ChunkKey, worker};
 
 const LANES: u32 = 4;
 /// Jobs that wait in a lane, each with a chunk at most. Behind them the caller waits.
@@ -31,6 +30,7 @@ pub(super) enum Job {
     Fill {
         slot: Reserved,
         key: ChunkKey,
+        class: CacheClass,
         bytes: Bytes,
         /// Whether whoever fills it knows that the bytes are the chunk's.
         is_checked: bool,
@@ -45,8 +45,8 @@ pub(super) enum Job {
         is_right: Option<IsRight>,
         done: oneshot::Sender<Option<Arc<Pin>>>,
     },
-    /// Note in its entry that a chunk is protected.
-    Promoted { slot: u32, key: ChunkKey },
+    /// Note in its entry how a chunk stands now.
+    Moved { slot: u32, key: ChunkKey },
 }
 
 /// Ends its threads when it is dropped, after what is queued.

@@ -23,11 +23,22 @@ impl Default for Links {
 pub(super) struct List {
     front: u32,
     back: u32,
+    len: u32,
 }
 
 impl List {
     pub(super) fn new() -> Self {
-        Self { front: NONE, back: NONE }
+        Self { front: NONE, back: NONE, len: 0 }
+    }
+
+    /// How many slots are in it.
+    pub(super) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// The slot that came first.
+    pub(super) fn front(&self) -> Option<u32> {
+        (self.front != NONE).then_some(self.front)
     }
 
     pub(super) fn push_back(&mut self, links: &mut [Links], slot: u32) {
@@ -37,6 +48,7 @@ impl List {
             back => links[back as usize].next = slot,
         }
         self.back = slot;
+        self.len += 1;
     }
 
     /// Takes a slot out, wherever it stands in this queue.
@@ -50,13 +62,11 @@ impl List {
             NONE => self.back = prev,
             next => links[next as usize].prev = prev,
         }
+        self.len -= 1;
     }
 
     pub(super) fn pop_front(&mut self, links: &mut [Links]) -> Option<u32> {
-        let slot = self.front;
-        if slot == NONE {
-            return None;
-        }
+        let slot = self.front()?;
         self.remove(links, slot);
         Some(slot)
     }
@@ -77,11 +87,13 @@ mod tests {
         two.push_back(&mut links, 4);
         two.push_back(&mut links, 0);
         one.push_back(&mut links, 2);
+        assert_eq!((one.len(), one.front()), (3, Some(1)));
         let mut drain = |list: &mut List| -> Vec<u32> {
             std::iter::from_fn(|| list.pop_front(&mut links)).collect()
         };
         assert_eq!(drain(&mut one), [1, 3, 2]);
         assert_eq!(drain(&mut two), [4, 0]);
         assert!(drain(&mut one).is_empty());
+        assert_eq!((one.len(), one.front()), (0, None));
     }
 }

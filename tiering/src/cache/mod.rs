@@ -6,8 +6,8 @@
 //!          -> Missing    reserve() a slot, download, fill()
 //! ```
 //! The files: `slabs` (the bytes), `index_file` and `entry` (what lies in which slot). In memory:
-//! `slots` (the same, to look up), `policy`, `ghost` and `list` (which slot gives way). `lanes` and
-//! `worker` are the threads that touch the disk, `writeback` keeps them from flooding it.
+//! `slots` (the same, to look up), `policy`, `standing`, `class`, `ghost` and `list` (which slot gives
+//! way). `lanes` and `worker` are the threads that touch the disk, `writeback` keeps them from flooding it.
 //!
 //! Invariants:
 //! - A slot is written anew only when nobody holds a [`Pin`] of it, and then in new pages: what
@@ -22,6 +22,9 @@
 #[cfg(test)]
 mod cache_test;
 mod claim;
+mod class;
+#[cfg(test)]
+mod class_test;
 #[cfg(test)]
 mod crash_test;
 #[cfg(test)]
@@ -44,6 +47,7 @@ mod shared;
 mod slabs;
 pub(crate) mod slot_locks;
 mod slots;
+mod standing;
 mod worker;
 mod writeback;
 
@@ -53,6 +57,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(crate) use claim::{Era, open_era, read_era};
+pub use class::CacheClass;
 pub(crate) use lanes::IsRight;
 pub use open::CacheOpenError;
 pub(crate) use open::CacheSettings;
@@ -110,25 +115,33 @@ pub(crate) struct Cache {
 
 impl Cache {
     /// Looks a chunk up and holds it. Memory only: it never waits for the disk.
-    pub(crate) fn get(self: &Arc<Self>, key: &ChunkKey) -> Lookup {
-        self.hold(key).map_or(Lookup::Missing, |held| held.into_found(self, *key))
+    pub(crate) fn get(self: &Arc<Self>, key: &ChunkKey, class: CacheClass) -> Lookup {
+        self.hold(key, class).map_or(Lookup::Missing, |held| held.into_found(self, *key))
     }
 
-    /// Holds a chunk for who checks it by himself. It counts as a use.
-    pub(crate) fn hold(&self, key: &ChunkKey) -> Option<Held> {
+    /// Holds a chunk for who checks it by himself. It counts as a use in that class.
+    pub(crate) fn hold(&self, key: &ChunkKey, class: CacheClass) -> Option<Held> {
         let now = self.shared.now();
-        let found = self.shared.slots.lock().get(key, now)?;
-        if found.promoted {
+        let found = self.shared.slots.lock().get(key, class, now)?;
+        if found.is_moved {
             // A hint for the next start, dropped when the threads are busy.
-            self.lanes.offer(found.slot, Job::Promoted { slot: found.slot, key: *key });
+            self.lanes.offer(found.slot, Job::Moved { slot: found.slot, key: *key });
         }
         Some(Held::new(&self.shared, found))
+    }
+
+    /// A chunk was given to a reader by who brought it, and not looked up. That is a use for the
+    /// classes that go by the last one; `normal` goes by the first look.
+    pub(crate) fn used(&self, key: &ChunkKey, class: CacheClass) {
+        if class != CacheClass::Normal {
+            drop(self.hold(key, class));
+        }
     }
 
     /// A chunk that turned out to be wrong is not found any more. Its entry in the index stays: it
     /// is compared before it is served after the next start.
     pub(crate) fn forget(&self, key: &ChunkKey) {
-        if let Some(held) = self.hold(key) {
+        if let Some(held) = self.hold(key, CacheClass::Normal) {
             self.shared.slots.lock().forget(held.slot());
         }
     }
@@ -179,10 +192,15 @@ impl Cache {
         self.shared.slots.lock().count()
     }
 
-    /// How many chunks have room that are new, or that nobody came back for: what is protected from
-    /// them does not give way.
+    /// How many chunks have room that are new, or that nobody came back for: what is to stay does not
+    /// give way for them.
     pub(crate) fn fresh_slots(&self) -> u32 {
         self.shared.slots.lock().fresh()
+    }
+
+    /// How many chunks of a class are here, those that are being written among them.
+    pub(crate) fn chunks_of(&self, class: CacheClass) -> u32 {
+        self.shared.slots.lock().standings().of_class(class)
     }
 
     /// Whether a chunk is here. It counts as no use.

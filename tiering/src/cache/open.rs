@@ -170,7 +170,7 @@ fn take_up(index: &IndexFile, slabs: &Slabs, slots: u32) -> io::Result<Slots> {
     let mut taken = Slots::new(slots, AGAIN_AFTER);
     index.each(|slot, entry| {
         if slabs.was_there(slot) {
-            taken.restore(slot, entry.key, entry.len, entry.class);
+            taken.restore(slot, entry.key, entry.len, entry.standing);
         }
     })?;
     Ok(taken)

@@ -15,7 +15,7 @@ use super::lanes::{IsRight, Job};
 use super::shared::Shared;
 use super::slabs::Place;
 use super::slots::Found;
-use super::{CHUNK_BYTES, Cache, ChunkKey, Lookup};
+use super::{CHUNK_BYTES, Cache, CacheClass, ChunkKey, Lookup};
 
 /// Keeps a filled slot from being overwritten.
 pub(super) struct Hold {
@@ -159,7 +159,7 @@ pub(super) struct Reserved {
 
 impl Reserved {
     pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let taken = shared.slots.lock().take()?;
+        let taken = shared.slots.lock().take(shared.now())?;
         shared.counters.chunk_evictions.add(u64::from(taken.evicted));
         Some(Self { shared: Arc::clone(shared), slot: Some(taken.slot) })
     }
@@ -204,8 +204,13 @@ impl Slot {
     ///
     /// # Errors
     /// When the disk fails or is stuck; when `bytes` are none or more than a chunk has.
-    pub(crate) async fn fill(self, key: ChunkKey, bytes: Bytes) -> io::Result<Arc<Pin>> {
-        let Held { hold, len, .. } = self.write(key, bytes, true).await?;
+    pub(crate) async fn fill(
+        self,
+        key: ChunkKey,
+        class: CacheClass,
+        bytes: Bytes,
+    ) -> io::Result<Arc<Pin>> {
+        let Held { hold, len, .. } = self.write(key, class, bytes, true).await?;
         Ok(Arc::new(Pin::new(hold, len)))
     }
 
@@ -214,11 +219,22 @@ impl Slot {
     ///
     /// # Errors
     /// As [`Slot::fill`].
-    pub(crate) async fn fill_unchecked(self, key: ChunkKey, bytes: Bytes) -> io::Result<Held> {
-        self.write(key, bytes, false).await
+    pub(crate) async fn fill_unchecked(
+        self,
+        key: ChunkKey,
+        class: CacheClass,
+        bytes: Bytes,
+    ) -> io::Result<Held> {
+        self.write(key, class, bytes, false).await
     }
 
-    async fn write(self, key: ChunkKey, bytes: Bytes, is_checked: bool) -> io::Result<Held> {
+    async fn write(
+        self,
+        key: ChunkKey,
+        class: CacheClass,
+        bytes: Bytes,
+        is_checked: bool,
+    ) -> io::Result<Held> {
         let Self { cache, reserved } = self;
         if bytes.is_empty() || bytes.len() as u64 > CHUNK_BYTES {
             let what = format!("a chunk of {} bytes", bytes.len());
@@ -226,7 +242,7 @@ impl Slot {
         }
         let (done, filled) = oneshot::channel();
         let slot = reserved.slot();
-        let job = Job::Fill { slot: reserved, key, bytes, is_checked, done };
+        let job = Job::Fill { slot: reserved, key, class, bytes, is_checked, done };
         cache.lanes.run(slot, job, filled).await?
     }
 }

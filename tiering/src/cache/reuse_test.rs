@@ -1,42 +1,46 @@
 //! Whether the cache keeps what is worth keeping: readers in simulated time over the slots alone.
 
 use super::slots::Slots;
-use super::{CHUNK_BYTES, ChunkKey};
+use super::{CHUNK_BYTES, CacheClass, ChunkKey};
 use crate::ids::SegmentId;
 
 /// 256 MiB.
-const SLOTS: u32 = 1024;
-const AGAIN_AFTER: u32 = 30;
+pub(super) const SLOTS: u32 = 1024;
+pub(super) const AGAIN_AFTER: u32 = 30;
 /// Chunks of the hot set.
-const HOT: u32 = 500;
+pub(super) const HOT: u32 = 500;
 
-fn chunk(segment: u8, n: u32) -> ChunkKey {
+pub(super) fn chunk(segment: u8, n: u32) -> ChunkKey {
     ChunkKey { segment: SegmentId::from_bytes([segment; 16]), chunk: n }
 }
 
 /// A reader's use of a chunk: from the cache, else fetched. Tells whether the cache had it.
-fn read(slots: &mut Slots, key: ChunkKey, now: u32) -> bool {
-    if let Some(found) = slots.get(&key, now) {
+pub(super) fn read(slots: &mut Slots, key: ChunkKey, now: u32) -> bool {
+    read_as(CacheClass::Normal, slots, key, now)
+}
+
+pub(super) fn read_as(class: CacheClass, slots: &mut Slots, key: ChunkKey, now: u32) -> bool {
+    if let Some(found) = slots.get(&key, class, now) {
         slots.release(found.slot);
         return true;
     }
-    let taken = slots.take().unwrap();
-    slots.admit(taken.slot, &key, now);
+    let taken = slots.take(now).unwrap();
+    slots.admit(taken.slot, &key, class, now);
     let filled = slots.fill(taken.slot, key, CHUNK_BYTES as u32, true);
     slots.release(filled.slot);
     // Fetched ahead of the reader, who comes now.
-    let found = slots.get(&key, now).unwrap();
+    let found = slots.get(&key, class, now).unwrap();
     slots.release(found.slot);
     false
 }
 
 /// Reads the first `chunks` of a segment. Gives how many of them the cache had.
-fn read_all(slots: &mut Slots, segment: u8, chunks: u32, now: u32) -> u32 {
+pub(super) fn read_all(slots: &mut Slots, segment: u8, chunks: u32, now: u32) -> u32 {
     (0..chunks).filter(|n| read(slots, chunk(segment, *n), now)).count() as u32
 }
 
 /// Groups read the hot set side by side, each chunk several times within two seconds.
-fn read_hot_set(slots: &mut Slots, now: u32) -> u32 {
+pub(super) fn read_hot_set(slots: &mut Slots, now: u32) -> u32 {
     let had = read_all(slots, 1, HOT, now);
     for at in [now, now + 1, now + 2] {
         assert_eq!(read_all(slots, 1, HOT, at), HOT);
@@ -45,7 +49,7 @@ fn read_hot_set(slots: &mut Slots, now: u32) -> u32 {
 }
 
 /// A cache that knows the hot set as such, at 63 s.
-fn warm() -> Slots {
+pub(super) fn warm() -> Slots {
     let mut slots = Slots::new(SLOTS, AGAIN_AFTER);
     assert_eq!(read_hot_set(&mut slots, 0), 0);
     assert_eq!(read_hot_set(&mut slots, 60), HOT, "there is room for it");

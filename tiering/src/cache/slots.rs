@@ -11,8 +11,9 @@ use std::ops::Range;
 
 use hashbrown::HashTable;
 
-use super::ChunkKey;
-use super::policy::{Class, Policy, Taken};
+use super::policy::{Policy, Taken};
+use super::standing::{Standing, Standings};
+use super::{CacheClass, ChunkKey};
 use crate::ids::SegmentId;
 
 /// A slot with a chunk, held for whoever asked.
@@ -22,8 +23,8 @@ pub(super) struct Found {
     pub(super) len: u32,
     /// Whether the bytes were compared with their checksum, or written, by this process.
     pub(super) checked: bool,
-    /// Whether this use made the chunk protected.
-    pub(super) promoted: bool,
+    /// Whether the chunk stands another way by this use.
+    pub(super) is_moved: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,9 +59,14 @@ impl Slots {
         self.kept.len() as u32
     }
 
-    /// Those that no protected chunk has.
+    /// Those that newcomers can have without pushing out what is to stay.
     pub(super) fn fresh(&self) -> u32 {
-        self.count() - self.policy.protected()
+        self.policy.fresh()
+    }
+
+    /// How many there are of each standing.
+    pub(super) fn standings(&self) -> Standings {
+        self.policy.standings()
     }
 
     pub(super) fn has(&self, key: &ChunkKey) -> bool {
@@ -79,18 +85,18 @@ impl Slots {
     }
 
     /// Holds the slot of a chunk and notes the use.
-    pub(super) fn get(&mut self, key: &ChunkKey, now: u32) -> Option<Found> {
+    pub(super) fn get(&mut self, key: &ChunkKey, class: CacheClass, now: u32) -> Option<Found> {
         let slot = self.find(key)?;
         self.policy.hold(slot);
-        let promoted = self.policy.touch(slot, now);
+        let is_moved = self.policy.touch(slot, class, now);
         let Kept { len, checked, .. } = self.kept[slot as usize];
-        Some(Found { slot, len, checked, promoted })
+        Some(Found { slot, len, checked, is_moved })
     }
 
     /// A slot to fill. The chunk that gave way, if one did, is not found from here on.
-    pub(super) fn take(&mut self) -> Option<Taken> {
+    pub(super) fn take(&mut self, now: u32) -> Option<Taken> {
         let Self { policy, kept, hasher, .. } = self;
-        let taken = policy.take(|slot| hasher.hash_one(kept[slot as usize].key))?;
+        let taken = policy.take(now, |slot| hasher.hash_one(kept[slot as usize].key))?;
         if taken.evicted {
             self.remove(taken.slot);
         }
@@ -101,9 +107,15 @@ impl Slots {
         self.policy.give_back(slot);
     }
 
-    /// The class that a chunk will have in the reserved slot.
-    pub(super) fn admit(&mut self, slot: u32, key: &ChunkKey, now: u32) -> Class {
-        self.policy.admit(slot, self.hasher.hash_one(key), now)
+    /// How a chunk of a class will stand in the reserved slot.
+    pub(super) fn admit(
+        &mut self,
+        slot: u32,
+        key: &ChunkKey,
+        class: CacheClass,
+        now: u32,
+    ) -> Standing {
+        self.policy.admit(slot, self.hasher.hash_one(key), class, now)
     }
 
     /// The reserved slot holds the chunk: it is found from here on, and held once. When another slot
@@ -114,14 +126,14 @@ impl Slots {
             let Kept { len, checked, .. } = self.kept[other as usize];
             if checked {
                 self.policy.give_back(slot);
-                return Found { slot: other, len, checked, promoted: false };
+                return Found { slot: other, len, checked, is_moved: false };
             }
             self.forget(other);
             self.release(other);
         }
         self.policy.fill(slot);
         self.insert(slot, Kept { key, len, checked: is_checked });
-        Found { slot, len, checked: is_checked, promoted: false }
+        Found { slot, len, checked: is_checked, is_moved: false }
     }
 
     /// Keeps a slot from being given out that somebody else reads from: it counts as held.
@@ -130,11 +142,17 @@ impl Slots {
     }
 
     /// Takes up a chunk of an earlier run. No: another slot has it, or this one is not empty.
-    pub(super) fn restore(&mut self, slot: u32, key: ChunkKey, len: u32, class: Class) -> bool {
+    pub(super) fn restore(
+        &mut self,
+        slot: u32,
+        key: ChunkKey,
+        len: u32,
+        standing: Standing,
+    ) -> bool {
         if self.find(&key).is_some() {
             return false;
         }
-        self.policy.restore(slot, class);
+        self.policy.restore(slot, standing);
         self.insert(slot, Kept { key, len, checked: false });
         true
     }
@@ -178,9 +196,9 @@ impl Slots {
         self.policy.release(slot)
     }
 
-    /// The class of a chunk, if it is found in this slot.
-    pub(super) fn class_in(&self, slot: u32, key: &ChunkKey) -> Option<Class> {
-        self.holds(slot, key).then(|| self.policy.class(slot)).flatten()
+    /// How a chunk stands, if it is found in this slot.
+    pub(super) fn standing_in(&self, slot: u32, key: &ChunkKey) -> Option<Standing> {
+        self.holds(slot, key).then(|| self.policy.standing(slot)).flatten()
     }
 
     fn holds(&self, slot: u32, key: &ChunkKey) -> bool {
@@ -220,8 +238,8 @@ mod tests {
     }
 
     fn filled(slots: &mut Slots, chunk: u32) -> Found {
-        let taken = slots.take().unwrap();
-        slots.admit(taken.slot, &key(chunk), 0);
+        let taken = slots.take(0).unwrap();
+        slots.admit(taken.slot, &key(chunk), CacheClass::Normal, 0);
         slots.fill(taken.slot, key(chunk), 10 + chunk, true)
     }
 
@@ -247,15 +265,15 @@ mod tests {
         assert_eq!(slots.held_bytes(), 11);
         assert!(!slots.release(first.slot), "the other still holds it");
         assert!(slots.release(first.slot));
-        let free: Vec<_> = (0..3).map(|_| slots.take().unwrap().evicted).collect();
+        let free: Vec<_> = (0..3).map(|_| slots.take(0).unwrap().evicted).collect();
         assert_eq!(free, [false; 3]);
     }
 
     #[test]
     fn a_download_takes_the_place_of_a_chunk_that_nobody_has_checked() {
         let mut slots = Slots::new(4, 30);
-        assert!(slots.restore(2, key(1), 99, Class::Probation));
-        assert!(!slots.restore(3, key(1), 99, Class::Probation), "it is there already");
+        assert!(slots.restore(2, key(1), 99, Standing::Probation));
+        assert!(!slots.restore(3, key(1), 99, Standing::Probation), "it is there already");
         let found = filled(&mut slots, 1);
         assert_eq!((found.slot, found.len), (0, 11));
         assert_eq!(slots.is_checked(0, &key(1)), Some(true));
@@ -266,11 +284,11 @@ mod tests {
     #[test]
     fn a_slot_that_somebody_else_reads_is_not_given_out_whatever_is_in_it() {
         let mut slots = Slots::new(4, 30);
-        assert!(slots.restore(1, key(1), 99, Class::Probation));
+        assert!(slots.restore(1, key(1), 99, Standing::Probation));
         slots.hold_left(1);
         slots.hold_left(2);
         let given = |slots: &mut Slots| {
-            std::iter::from_fn(|| slots.take()).map(|taken| taken.slot).collect::<Vec<_>>()
+            std::iter::from_fn(|| slots.take(0)).map(|taken| taken.slot).collect::<Vec<_>>()
         };
         assert_eq!(given(&mut slots), [0, 3]);
         assert!(slots.has(&key(1)), "what is in it is of use all the same");
@@ -289,12 +307,13 @@ mod tests {
         }
         assert_eq!(slots.forget_all(0..3), 3);
         assert_eq!(slots.forget_all(0..3), 0);
-        let found: Vec<_> = (0..6).filter(|n| slots.get(&key(*n), 0).is_some()).collect();
+        let found: Vec<_> =
+            (0..6).filter(|n| slots.get(&key(*n), CacheClass::Normal, 0).is_some()).collect();
         assert_eq!(found, [3, 4, 5]);
-        let free: Vec<_> = std::iter::from_fn(|| slots.take()).map(|taken| taken.slot).collect();
+        let free: Vec<_> = std::iter::from_fn(|| slots.take(0)).map(|taken| taken.slot).collect();
         assert_eq!(free, [1, 2], "slot 0 is held");
         slots.release(0);
-        assert_eq!(slots.take().map(|taken| taken.slot), Some(0));
+        assert_eq!(slots.take(0).map(|taken| taken.slot), Some(0));
         assert_eq!(slots.held_bytes(), 13 + 14 + 15);
     }
 }

@@ -22,10 +22,9 @@ use tokio::sync::mpsc;
 use super::entry::Entry;
 use super::lanes::{IsRight, Job};
 use super::pin::{Held, Hold, Pin, Reserved};
-use super::policy::Class;
 use super::shared::Shared;
 use super::writeback::Writeback;
-use super::{CHUNK_BYTES, ChunkKey};
+use super::{CHUNK_BYTES, CacheClass, ChunkKey};
 use crate::checksum::crc64;
 use crate::priority::lower_thread_priority;
 use crate::steps::Step;
@@ -38,9 +37,9 @@ pub(super) fn run(shared: &Arc<Shared>, mut jobs: mpsc::Receiver<Job>) {
     while let Some(job) = jobs.blocking_recv() {
         // Who asked may be gone by now: then the answer is dropped, and the slot let go with it.
         match job {
-            Job::Fill { slot, key, bytes, is_checked, done } => {
+            Job::Fill { slot, key, class, bytes, is_checked, done } => {
                 let number = slot.slot();
-                let filled = fill(shared, slot, key, &bytes, is_checked);
+                let filled = fill(shared, slot, (key, class), &bytes, is_checked);
                 let written = filled.is_ok();
                 drop(done.send(filled));
                 if written {
@@ -51,9 +50,9 @@ pub(super) fn run(shared: &Arc<Shared>, mut jobs: mpsc::Receiver<Job>) {
                 let bytes = &mut buffer[..len as usize];
                 drop(done.send(check(shared, hold, &key, is_right, bytes)));
             }
-            Job::Promoted { slot, key } => {
-                if let Err(error) = note_promotion(shared, slot, &key) {
-                    tracing::debug!(%error, "the cache's index does not take a promotion");
+            Job::Moved { slot, key } => {
+                if let Err(error) = note_standing(shared, slot, &key) {
+                    tracing::debug!(%error, "the cache's index does not take how a chunk stands");
                 }
             }
         }
@@ -63,17 +62,17 @@ pub(super) fn run(shared: &Arc<Shared>, mut jobs: mpsc::Receiver<Job>) {
 fn fill(
     shared: &Shared,
     reserved: Reserved,
-    key: ChunkKey,
+    (key, class): (ChunkKey, CacheClass),
     bytes: &Bytes,
     is_checked: bool,
 ) -> io::Result<Held> {
     let (slot, len) = (reserved.slot(), bytes.len() as u32);
-    let class = shared.slots.lock().admit(slot, &key, shared.now());
+    let standing = shared.slots.lock().admit(slot, &key, class, shared.now());
     shared.slabs.renew(slot)?;
     let place = shared.slabs.place(slot);
     place.file.write_all_at(bytes, place.position)?;
     shared.reached(Step::ChunkWritten)?;
-    let entry = Entry { key, class, len, sum: crc64(&[bytes]) };
+    let entry = Entry { key, standing, len, sum: crc64(&[bytes]) };
     shared.index.write(slot, &entry)?;
     shared.reached(Step::ChunkRecorded)?;
     shared.counters.chunk_fills.bump();
@@ -137,13 +136,11 @@ fn drop_wrong(shared: &Shared, slot: u32, error: Option<io::Error>) -> Option<Ar
     None
 }
 
-fn note_promotion(shared: &Shared, slot: u32, key: &ChunkKey) -> io::Result<()> {
-    if shared.slots.lock().class_in(slot, key) != Some(Class::Protected) {
-        return Ok(());
-    }
-    match shared.index.read(slot)? {
-        Some(entry) if entry.key == *key => {
-            shared.index.write(slot, &Entry { class: Class::Protected, ..entry })
+fn note_standing(shared: &Shared, slot: u32, key: &ChunkKey) -> io::Result<()> {
+    let standing = shared.slots.lock().standing_in(slot, key);
+    match (standing, shared.index.read(slot)?) {
+        (Some(standing), Some(entry)) if entry.key == *key => {
+            shared.index.write(slot, &Entry { standing, ..entry })
         }
         _ => Ok(()),
     }

@@ -61,10 +61,12 @@ impl Download {
     async fn fetch(&mut self) -> Result<(), ReadError> {
         let mut wrong = 0;
         while !self.left.is_empty() {
-            let (cache, count) = (&self.engine.cache, self.left.len() as u32);
+            let (cache, source, count) =
+                (&self.engine.cache, &self.run.source, self.left.len() as u32);
+            let class = self.engine.class(source);
             let turn = match wrong {
-                0..WRONG_MAX => cache.turn(self.run.source.key(self.left.start), count).await,
-                _ => Turn::Fetch(cache.alone(count)),
+                0..WRONG_MAX => cache.turn(source.key(self.left.start), count, class).await,
+                _ => Turn::Fetch(cache.alone(count, class)),
             };
             match turn {
                 Turn::Here(found) => wrong += usize::from(!self.take(found).await),

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::board::{Board, Reading};
+use super::classes::Classes;
 use super::download;
 use super::link::{Estimate, Link};
 use super::replays::Replays;
@@ -26,7 +27,7 @@ use super::source::{Source, Wanted, chunk_after, chunk_at, chunk_start};
 use super::sources::Sources;
 use super::streams::Streams;
 use super::{FileSlice, READ_BYTES_MAX, ReadError};
-use crate::cache::{CHUNK_BYTES, ChunkKey, Lookup, Pin, Unchecked};
+use crate::cache::{CHUNK_BYTES, CacheClass, ChunkKey, Lookup, Pin, Unchecked};
 use crate::config::{Pace, TieringConfig};
 use crate::share::SharedCache;
 use crate::store::Store;
@@ -42,6 +43,7 @@ pub(super) struct Engine {
     pub(super) cache: Arc<SharedCache>,
     pub(super) pace: Arc<dyn Pace>,
     sources: Arc<Sources>,
+    classes: Arc<Classes>,
     board: Mutex<Board<oneshot::Sender<Landed>>>,
     link: Mutex<Link>,
     /// Where downloads run; where they are asked for if nowhere else.
@@ -63,6 +65,7 @@ impl Engine {
         store: Arc<Store>,
         cache: Arc<SharedCache>,
         sources: Arc<Sources>,
+        classes: Arc<Classes>,
     ) -> Arc<Self> {
         let streams = Streams::new(hold_bytes_max(&cache), config.read_ahead_bytes_max);
         Arc::new(Self {
@@ -70,6 +73,7 @@ impl Engine {
             cache,
             pace: Arc::clone(&config.fetch_pace),
             sources,
+            classes,
             board: Mutex::new(Board::new(streams, config.downloads_max)),
             link: Mutex::default(),
             runtime: config.downloads_on.clone(),
@@ -95,7 +99,7 @@ impl Engine {
             let pin = if chunk_start(chunk) < enough {
                 Some(self.obtain(source, chunk, reading, &mut waited).await?)
             } else {
-                self.ready(&source.key(chunk))
+                self.ready(source, chunk)
             };
             let Some(pin) = pin else { break };
             slices.push(slice(pin, chunk_start(chunk), &(start..most)));
@@ -120,9 +124,9 @@ impl Engine {
         reading: Reading,
         waited: &mut bool,
     ) -> Landed {
-        let key = source.key(chunk);
+        let (key, class) = (source.key(chunk), self.class(source));
         for _ in 0..LOOKS_MAX {
-            match self.look(&key) {
+            match self.look(&key, class) {
                 Look::Ready(pin) => {
                     self.store.counters().cache_hits.add(u64::from(!*waited));
                     return Ok(pin);
@@ -139,6 +143,7 @@ impl Engine {
                     self.pump();
                     // No answer: the download ended before it came to this chunk.
                     if let Ok(landed) = landing.await {
+                        self.cache.used(&key, class);
                         return landed;
                     }
                 }
@@ -152,9 +157,9 @@ impl Engine {
         Err(ReadError::Stopped)
     }
 
-    fn look(&self, key: &ChunkKey) -> Look {
+    fn look(&self, key: &ChunkKey, class: CacheClass) -> Look {
         let mut board = self.board.lock();
-        match self.cache.get(key) {
+        match self.cache.get(key, class) {
             Lookup::Ready(pin) => Look::Ready(pin),
             Lookup::Unchecked(unchecked) => Look::Unchecked(unchecked),
             Lookup::Missing => {
@@ -167,8 +172,8 @@ impl Engine {
         }
     }
 
-    fn ready(&self, key: &ChunkKey) -> Option<Arc<Pin>> {
-        match self.cache.get(key) {
+    fn ready(&self, source: &Source, chunk: u32) -> Option<Arc<Pin>> {
+        match self.cache.get(&source.key(chunk), self.class(source)) {
             Lookup::Ready(pin) => {
                 self.store.counters().cache_hits.bump();
                 Some(pin)
@@ -179,6 +184,11 @@ impl Engine {
 
     fn has(&self, key: &ChunkKey) -> bool {
         self.cache.has(key)
+    }
+
+    /// The class of an object's topic, as it is now.
+    pub(super) fn class(&self, source: &Source) -> CacheClass {
+        self.classes.of(source.partition.topic_id)
     }
 
     /// Begins downloads while there is room, and looks for the segments that come next.

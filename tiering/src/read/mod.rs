@@ -16,6 +16,7 @@
 //! index bytes are bounded; nothing here lists the store.
 
 mod board;
+mod classes;
 mod download;
 mod engine;
 mod error;
@@ -51,9 +52,9 @@ pub use replays::{ReplayStream, Replays};
 pub use source::Wanted;
 
 use crate::bundle::{BlockChecks, BundleHeader, IndexBundle};
-use crate::cache::Pin;
+use crate::cache::{CacheClass, Pin};
 use crate::config::TieringConfig;
-use crate::ids::SegmentId;
+use crate::ids::{SegmentId, TopicId};
 use crate::key::Layout;
 use crate::manifest::Manifest;
 use crate::recent::Recent;
@@ -61,6 +62,7 @@ use crate::segment::Segment;
 use crate::share::SharedCache;
 use crate::store::Store;
 use crate::tiering::Tiering;
+use classes::Classes;
 use engine::Engine;
 use opened::{OpenedError, OpenedObject};
 use shelf::Shelf;
@@ -94,6 +96,7 @@ pub(crate) struct Reader {
     sources: Arc<Sources>,
     /// None for a folder store.
     engine: Option<Arc<Engine>>,
+    classes: Arc<Classes>,
     opened: Arc<Recent<SegmentId, Arc<OpenedObject>>>,
     timeout: Duration,
 }
@@ -107,12 +110,16 @@ impl Reader {
         cache: Option<Arc<SharedCache>>,
     ) -> Self {
         let shelf = cache.clone().map(Shelf::on);
-        let sources = Sources::new(config, Arc::clone(&store), manifest, layout, shelf);
+        let (its_store, classes) = (Arc::clone(&store), Arc::<Classes>::default());
+        let its_classes = Arc::clone(&classes);
+        let sources = Sources::new(config, its_store, manifest, layout, shelf, its_classes);
         let sources = Arc::new(sources);
-        let engine =
-            cache.map(|cache| Engine::new(config, Arc::clone(&store), cache, Arc::clone(&sources)));
+        let engine = cache.map(|cache| {
+            let (store, sources) = (Arc::clone(&store), Arc::clone(&sources));
+            Engine::new(config, store, cache, sources, Arc::clone(&classes))
+        });
         let opened = Arc::new(Recent::new(config.open_files_max));
-        Self { store, sources, engine, opened, timeout: config.read_timeout }
+        Self { store, sources, engine, classes, opened, timeout: config.read_timeout }
     }
 
     /// Lets go of what is kept of a segment whose objects are deleted.
@@ -193,6 +200,13 @@ pub(crate) fn describes(header: &BundleHeader, segment: &Segment) -> bool {
 }
 
 impl Tiering {
+    /// Tells what the read cache is to do for a topic. It counts from the next use of a chunk on;
+    /// until it is told, and after each start, a topic has the default. A store that is read in
+    /// place has no cache.
+    pub fn set_cache_class(&self, topic: TopicId, class: CacheClass) {
+        self.reader.classes.set(topic, class);
+    }
+
     /// The indexes, producer snapshot and epochs of a live segment, verified. From memory when they
     /// were used lately.
     ///

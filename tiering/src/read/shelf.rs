@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::cache::{CHUNK_BYTES, ChunkKey, Pin};
+use crate::cache::{CHUNK_BYTES, CacheClass, ChunkKey, Pin};
 use crate::ids::SegmentId;
 use crate::share::{Claim, Found, SharedCache, Turn};
 
@@ -52,15 +52,15 @@ impl Shelf {
         self.0.has(&key(segment, 0))
     }
 
-    /// What is there of an index object. Waits while somebody else brings it.
-    pub(super) async fn load(&self, segment: SegmentId) -> Shelved {
+    /// What is there of an index object of a topic of that class. Waits while somebody else brings it.
+    pub(super) async fn load(&self, segment: SegmentId, class: CacheClass) -> Shelved {
         let chunks_max = self.0.room_slots() / SLOTS_MIN;
         if chunks_max == 0 {
             return Shelved::Missing(None);
         }
         let mut pins = Vec::new();
         for n in 0..chunks_max {
-            let found = match self.0.turn(key(segment, n), 1).await {
+            let found = match self.0.turn(key(segment, n), 1, class).await {
                 Turn::Here(found) => found,
                 Turn::Fetch(claim) if n == 0 => {
                     return Shelved::Missing(Some(Place { claim, segment, chunks_max }));
@@ -91,11 +91,16 @@ impl Shelf {
 
     /// What was there of an index, of so many bytes, is not right, or not all of it. Gives the place of
     /// the next one.
-    pub(super) async fn clear(&self, segment: SegmentId, bytes: usize) -> Option<Place> {
+    pub(super) async fn clear(
+        &self,
+        segment: SegmentId,
+        class: CacheClass,
+        bytes: usize,
+    ) -> Option<Place> {
         for n in 0..chunks(bytes) {
             self.0.forget(&key(segment, n));
         }
-        match self.load(segment).await {
+        match self.load(segment, class).await {
             Shelved::Missing(place) => place,
             Shelved::Here(_) => None,
         }

@@ -10,12 +10,14 @@ use futures::future::join_all;
 use object_store::path::Path;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::classes::Classes;
 use super::download::FETCHES_MAX;
 use super::flight::Flights;
 use super::shelf::{Place, Shelf, Shelved};
 use super::source::Source;
 use super::{ReadError, describes};
 use crate::bundle::IndexBundle;
+use crate::cache::CacheClass;
 use crate::config::{Pace, TieringConfig};
 use crate::ids::SegmentId;
 use crate::key::{Layout, ObjectPart};
@@ -41,6 +43,7 @@ pub(super) struct Sources {
     pace: Arc<dyn Pace>,
     indexes: Arc<Recent<SegmentId, Arc<IndexBundle>>>,
     shelf: Option<Shelf>,
+    classes: Arc<Classes>,
     flights: Flights<SegmentId, Arc<IndexBundle>>,
     turns: Arc<Semaphore>,
     room: Arc<Semaphore>,
@@ -53,6 +56,7 @@ impl Sources {
         manifest: Arc<Manifest>,
         layout: Arc<Layout>,
         shelf: Option<Shelf>,
+        classes: Arc<Classes>,
     ) -> Self {
         Self {
             store,
@@ -61,6 +65,7 @@ impl Sources {
             pace: Arc::clone(&config.fetch_pace),
             indexes: Arc::new(Recent::new(config.index_cache_bytes)),
             shelf,
+            classes,
             flights: Flights::new(config.downloads_on.clone()),
             turns: Arc::new(Semaphore::new(REQUESTS_MAX)),
             room: Arc::new(Semaphore::new(ROOM_KIB as usize)),
@@ -82,6 +87,7 @@ impl Sources {
             let fetch = Fetch {
                 store: Arc::clone(&self.store),
                 shelf: self.shelf.clone(),
+                class: self.classes.of(segment.partition.topic_id),
                 pace: Arc::clone(&self.pace),
                 turns: Arc::clone(&self.turns),
                 room: Arc::clone(&self.room),
@@ -155,6 +161,7 @@ fn is_read_here(segment: &Segment) -> bool {
 struct Fetch {
     store: Arc<Store>,
     shelf: Option<Shelf>,
+    class: CacheClass,
     pace: Arc<dyn Pace>,
     turns: Arc<Semaphore>,
     room: Arc<Semaphore>,
@@ -197,14 +204,14 @@ impl Fetch {
     async fn on_shelf(&self) -> Result<IndexBundle, Option<Place>> {
         let Some(shelf) = &self.shelf else { return Err(None) };
         let segment = self.segment.segment_id;
-        let bytes = match shelf.load(segment).await {
+        let bytes = match shelf.load(segment, self.class).await {
             Shelved::Here(bytes) => bytes,
             Shelved::Missing(place) => return Err(place),
         };
         let len = bytes.len();
         match IndexBundle::decode(bytes) {
             Ok(bundle) if describes(&bundle.header, &self.segment) => Ok(bundle),
-            _ => Err(shelf.clear(segment, len).await),
+            _ => Err(shelf.clear(segment, self.class, len).await),
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Open<A> {
     pub(super) wanted: Wanted,
     /// The owner has said that it knows, and that the answer takes a while.
     waits: bool,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl<A> Asks<A> {
         &mut self,
         ask: u32,
         wanted: Wanted,
-        place: Option<OwnedSemaphorePermit>,
+        place: OwnedSemaphorePermit,
     ) -> mpsc::UnboundedReceiver<A> {
         let (answers, heard) = mpsc::unbounded_channel();
         self.open.insert(ask, Open { answers, wanted, waits: false, _place: place });
@@ -83,10 +83,26 @@ impl<A> Asks<A> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     fn asked(asks: &mut Asks<()>, ask: u32) {
-        drop(asks.put(ask, Wanted::Fill, None));
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+        drop(asks.put(ask, Wanted::Fill, place));
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_the_ask_is_answered_and_not_when_who_asked_has_left() {
+        let room = Arc::new(Semaphore::new(1));
+        let mut asks = Asks::<()>::default();
+        let place = Arc::clone(&room).try_acquire_owned().expect("a place");
+        drop(asks.put(1, Wanted::Fill, place));
+        assert_eq!(room.available_permits(), 0);
+        drop(asks.answered(1));
+        assert_eq!(room.available_permits(), 1);
     }
 
     #[test]

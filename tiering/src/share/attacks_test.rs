@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{SinkExt, StreamExt as _};
 
 use super::fixture_test::{
-    Process, SOON, Stranger, content, fill, is_right, keep, key, two, until,
+    NORMAL, Process, SOON, Stranger, ask, content, fill, is_right, keep, key, two, until,
 };
 use super::frame::{GuestSays, OwnerSays, Placed, Terms, VERSION, Wire, framed};
 use super::{SharedCache, Turn, socket};
@@ -21,23 +21,22 @@ use crate::steps::RunThrough;
 async fn a_guest_that_makes_no_sense_sees_the_door_and_counted_and_the_owner_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (owner, guest) = two(folder.path(), 64).await;
-    let ask = GuestSays::Ask { ask: 1, key: key(0), count: 1 };
+    let asks = ask(1, 0, 1);
     let mut torn = fill(1, 0, content(0)).encode().to_vec();
     torn[40] ^= 1;
     let hello = GuestSays::Hello { version: VERSION }.encode();
     let after_welcome: Vec<(&str, Bytes)> = vec![
         ("noise", vec![0xee; 300].into()),
         ("an empty frame", Bytes::new()),
-        ("half an ask", ask.encode().slice(..9)),
-        ("an ask and more", [&ask.encode()[..], &[1]].concat().into()),
+        ("half an ask", asks.encode().slice(..9)),
+        ("an ask and more", [&asks.encode()[..], &[1]].concat().into()),
+        ("a class that there is not", [&asks.encode()[..29], &[3]].concat().into()),
         ("hello again", hello.clone()),
         ("a chunk that is torn", torn.into()),
         ("a chunk of no bytes", fill(1, 0, Bytes::new()).encode()),
         ("a slot that it does not hold", GuestSays::Release { slot: 3 }.encode()),
         ("a slot that there is not", GuestSays::Release { slot: u32::MAX }.encode()),
-        ("chunks beyond all numbers", {
-            GuestSays::Ask { ask: 1, key: key(u32::MAX), count: 9 }.encode()
-        }),
+        ("chunks beyond all numbers", ask(1, u32::MAX, 9).encode()),
         ("no chunks", GuestSays::GiveUp { key: key(0), count: 0 }.encode()),
     ];
     let mut refused = 0;
@@ -48,7 +47,7 @@ async fn a_guest_that_makes_no_sense_sees_the_door_and_counted_and_the_owner_goe
         refused += 1;
         until(what, || owner.counted().guest_refusals == refused).await;
     }
-    for frame in [ask.encode(), GuestSays::Hello { version: 9 }.encode(), Bytes::new()] {
+    for frame in [asks.encode(), GuestSays::Hello { version: 9 }.encode(), Bytes::new()] {
         let mut stranger = Stranger::connected(folder.path()).await;
         stranger.0.send(frame).await.unwrap();
         stranger.sees_the_door().await;
@@ -100,8 +99,8 @@ async fn a_guest_holds_and_asks_for_no_more_than_it_may() {
     let (mut greedy, terms) = Stranger::welcomed(folder.path()).await;
     assert_eq!((terms.slots, terms.holds_max), (64, 8));
     // What is left it is given in small pieces, if it does not ask for single chunks.
-    for (ask, count, given) in [(0, 5, 5), (1, 5, 1), (2, 1, 1), (3, 5, 1), (4, 1, 0)] {
-        greedy.says(&GuestSays::Ask { ask, key: key(ask * 10), count }).await;
+    for (number, count, given) in [(0, 5, 5), (1, 5, 1), (2, 1, 1), (3, 5, 1), (4, 1, 0)] {
+        greedy.says(&ask(number, number * 10, count)).await;
         match greedy.hears().await.unwrap() {
             OwnerSays::Here { places, .. } => assert_eq!(places.len(), given),
             says => assert_eq!((says, given), (OwnerSays::Alone { ask: 4 }, 0)),
@@ -111,7 +110,7 @@ async fn a_guest_holds_and_asks_for_no_more_than_it_may() {
     let mut more = Vec::new();
     for _ in 0..8 {
         let (mut next, _) = Stranger::welcomed(folder.path()).await;
-        next.says(&GuestSays::Ask { ask: 1, key: key(0), count: 8 }).await;
+        next.says(&ask(1, 0, 8)).await;
         more.push((next.hears().await.unwrap(), next));
     }
     assert!(matches!(more.last(), Some((OwnerSays::Alone { .. }, _))));
@@ -120,8 +119,8 @@ async fn a_guest_holds_and_asks_for_no_more_than_it_may() {
     // Asks that are never answered, since nobody brings what they wait for.
     let _claim = owner.claim(300, 1).await;
     let (mut asking, _) = Stranger::welcomed(folder.path()).await;
-    for ask in 0..200 {
-        let _ = asking.0.feed(GuestSays::Ask { ask, key: key(300), count: 1 }.encode()).await;
+    for number in 0..200 {
+        let _ = asking.0.feed(ask(number, 300, 1).encode()).await;
     }
     let _ = SinkExt::<Bytes>::flush(&mut asking.0).await;
     asking.sees_the_door().await;
@@ -133,7 +132,7 @@ async fn processes_that_hang_one_after_another_keep_nobody_waiting_for_all_of_th
     let folder = tempfile::tempdir().unwrap();
     let owner = Process::patient(folder.path(), 64, Duration::from_millis(2)).await;
     let (mut first, _) = Stranger::welcomed(folder.path()).await;
-    first.says(&GuestSays::Ask { ask: 1, key: key(0), count: 1 }).await;
+    first.says(&ask(1, 0, 1)).await;
     assert_eq!(first.hears().await, Some(OwnerSays::Yours { ask: 1, count: 1 }));
     let began = Instant::now();
     // Whoever takes the chunk up next brings nothing either.
@@ -231,7 +230,7 @@ async fn an_owner_that_lies_is_believed_in_nothing() {
         };
         let read = async {
             for _ in 0..3 {
-                let found = match guest.cache.turn(key(1), 1).await {
+                let found = match guest.cache.turn(key(1), 1, NORMAL).await {
                     Turn::Here(found) => found,
                     Turn::Fetch(_) => return,
                 };
@@ -245,7 +244,7 @@ async fn an_owner_that_lies_is_believed_in_nothing() {
             () = lies => {}
         }
         drop(owner);
-        let mut claim = guest.cache.alone(1);
+        let mut claim = guest.cache.alone(1, NORMAL);
         keep(&mut claim, 1).await;
     }
 }
@@ -264,7 +263,7 @@ async fn a_next_era_is_seen_before_a_byte_of_it_is_read() {
         owner.wire.send(here.encode()).await.unwrap();
         owner.wire.next().await.unwrap().unwrap()
     };
-    let (turn, returned) = tokio::join!(guest.cache.turn(key(1), 1), answer);
+    let (turn, returned) = tokio::join!(guest.cache.turn(key(1), 1, NORMAL), answer);
     assert!(matches!(turn, Turn::Fetch(_)), "it is not looked at");
     assert_eq!(GuestSays::decode(returned.freeze()), Ok(GuestSays::Release { slot: 1 }));
 }

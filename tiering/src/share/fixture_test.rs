@@ -11,7 +11,7 @@ use futures::{SinkExt as _, StreamExt as _};
 
 use super::frame::{GuestSays, OwnerSays, Terms, VERSION, Wire, framed};
 use super::{Claim, Role, SharedCache, Turn, socket};
-use crate::cache::{CHUNK_BYTES, Cache, CacheSettings, ChunkKey, IsRight, Pin};
+use crate::cache::{CHUNK_BYTES, Cache, CacheClass, CacheSettings, ChunkKey, IsRight, Pin};
 use crate::checksum::crc64;
 use crate::clock::SystemClock;
 use crate::counters::{CounterValues, Counters};
@@ -20,6 +20,7 @@ use crate::steps::RunThrough;
 
 /// No test waits longer for what must happen.
 pub(super) const SOON: Duration = Duration::from_secs(20);
+pub(super) const NORMAL: CacheClass = CacheClass::Normal;
 
 pub(super) fn key(chunk: u32) -> ChunkKey {
     ChunkKey { segment: SegmentId::from_bytes([0x5e; 16]), chunk }
@@ -77,8 +78,12 @@ impl Process {
 
     /// Reads a chunk as a download does; whether it had to be fetched. What it gives must be right.
     pub(super) async fn read(&self, chunk: u32) -> (Arc<Pin>, bool) {
+        self.read_as(NORMAL, chunk).await
+    }
+
+    pub(super) async fn read_as(&self, class: CacheClass, chunk: u32) -> (Arc<Pin>, bool) {
         for _ in 0..3 {
-            let found = match self.cache.turn(key(chunk), 1).await {
+            let found = match self.cache.turn(key(chunk), 1, class).await {
                 Turn::Fetch(mut claim) => {
                     return (keep(&mut claim, chunk).await, true);
                 }
@@ -94,9 +99,17 @@ impl Process {
     }
 
     pub(super) async fn fetched(&self, chunks: std::ops::Range<u32>) -> Vec<u32> {
+        self.fetched_as(NORMAL, chunks).await
+    }
+
+    pub(super) async fn fetched_as(
+        &self,
+        class: CacheClass,
+        chunks: std::ops::Range<u32>,
+    ) -> Vec<u32> {
         let mut fetched = Vec::new();
         for chunk in chunks {
-            if self.read(chunk).await.1 {
+            if self.read_as(class, chunk).await.1 {
                 fetched.push(chunk);
             }
         }
@@ -120,7 +133,7 @@ impl Process {
     }
 
     pub(super) async fn claim(&self, chunk: u32, count: u32) -> Claim {
-        match self.cache.turn(key(chunk), count).await {
+        match self.cache.turn(key(chunk), count, NORMAL).await {
             Turn::Fetch(claim) => claim,
             Turn::Here(_) => panic!("chunk {chunk} is there"),
         }
@@ -189,5 +202,9 @@ impl Stranger {
 }
 
 pub(super) fn fill(ask: u32, chunk: u32, bytes: Bytes) -> GuestSays {
-    GuestSays::Fill { ask, key: key(chunk), sum: crc64(&[&bytes]), bytes }
+    GuestSays::Fill { ask, key: key(chunk), class: NORMAL, sum: crc64(&[&bytes]), bytes }
+}
+
+pub(super) fn ask(ask: u32, chunk: u32, count: u32) -> GuestSays {
+    GuestSays::Ask { ask, key: key(chunk), count, class: NORMAL }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::cache::{Cache, ChunkKey, Held};
+use crate::cache::{Cache, CacheClass, ChunkKey, Held};
 
 /// Ends, with nothing to say, when there is a reason to look again.
 pub(super) type Landing = oneshot::Receiver<Infallible>;
@@ -57,14 +57,20 @@ pub(super) struct Most {
 }
 
 impl Flights {
-    /// Looks for `first` and those behind it. With `most` at 0 nothing is given, and the answer is an
-    /// empty list.
-    pub(super) fn ask(self: &Arc<Self>, cache: &Cache, first: ChunkKey, most: Most) -> Asked {
+    /// Looks for `first` and those behind it, for a reader of a topic of that class. With `most` at 0
+    /// nothing is given, and the answer is an empty list.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        cache: &Cache,
+        first: ChunkKey,
+        class: CacheClass,
+        most: Most,
+    ) -> Asked {
         let mut board = self.board.lock();
         loop {
             if cache.has(&first) {
                 let held: Vec<_> =
-                    (0..most.here).map_while(|n| cache.hold(&behind(first, n))).collect();
+                    (0..most.here).map_while(|n| cache.hold(&behind(first, n), class)).collect();
                 if most.here == 0 || !held.is_empty() {
                     return Asked::Here(held);
                 }

@@ -6,8 +6,8 @@
 //!
 //! guest -> owner
 //!  1 hello      "ICESHARE" | version 2
-//!  2 ask        ask 4 | chunk 20 | count 4              who brings this chunk and those behind it?
-//!  3 fill       ask 4 | chunk 20 | CRC-64/NVME 8 | its bytes
+//!  2 ask        ask 4 | chunk 20 | count 4 | class 1    who brings this chunk and those behind it?
+//!  3 fill       ask 4 | chunk 20 | class 1 | CRC-64/NVME 8 | its bytes
 //!  4 give up    chunk 20 | count 4                      they do not come from here
 //!  5 release    slot 4                                  one hold of it
 //!  6 wrong      chunk 20                                it is not what its object holds
@@ -21,7 +21,7 @@
 //! 70 filled     ask 4 | slot 4 | length 4               it is there, and held once
 //! 71 refused    ask 4                                   it was not taken in
 //! ```
-//! Numbers are big-endian. Both are processes of one user on one machine; all the same nothing is
+//! Numbers are big-endian. The class is that of the chunk's topic: 0 normal, 1 keep, 2 pass. Both are processes of one user on one machine; all the same nothing is
 //! believed.
 //!
 //! Invariant: decoding takes any bytes and gives a frame or an error.
@@ -30,11 +30,11 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tokio::net::UnixStream;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-use crate::cache::{CHUNK_BYTES, ChunkKey, Era};
+use crate::cache::{CHUNK_BYTES, CacheClass, ChunkKey, Era};
 use crate::ids::SegmentId;
 
 /// The version of all this. Another one is not talked to.
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 /// The longest frame: a chunk and what stands before it.
 const FRAME_BYTES_MAX: usize = CHUNK_BYTES as usize + 64;
 /// A request of the read-ahead takes no more chunks than this.
@@ -68,8 +68,8 @@ pub(super) fn framed(stream: UnixStream) -> Wire {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GuestSays {
     Hello { version: u16 },
-    Ask { ask: u32, key: ChunkKey, count: u32 },
-    Fill { ask: u32, key: ChunkKey, sum: u64, bytes: Bytes },
+    Ask { ask: u32, key: ChunkKey, count: u32, class: CacheClass },
+    Fill { ask: u32, key: ChunkKey, class: CacheClass, sum: u64, bytes: Bytes },
     GiveUp { key: ChunkKey, count: u32 },
     Release { slot: u32 },
     Wrong { key: ChunkKey },
@@ -119,6 +119,8 @@ pub(super) enum FrameError {
     Count(u32),
     #[error("chunks beyond the last number there is")]
     Chunk,
+    #[error("a class of number {0} is not known")]
+    Class(u8),
 }
 
 impl GuestSays {
@@ -131,16 +133,18 @@ impl GuestSays {
                 to.put_slice(MAGIC);
                 to.put_u16(*version);
             }
-            Self::Ask { ask, key, count } => {
+            Self::Ask { ask, key, count, class } => {
                 to.put_u8(ASK);
                 to.put_u32(*ask);
                 put_key(&mut to, key);
                 to.put_u32(*count);
+                put_class(&mut to, *class);
             }
-            Self::Fill { ask, key, sum, bytes } => {
+            Self::Fill { ask, key, class, sum, bytes } => {
                 to.put_u8(FILL);
                 to.put_u32(*ask);
                 put_key(&mut to, key);
+                put_class(&mut to, *class);
                 to.put_u64(*sum);
                 to.put_slice(bytes);
             }
@@ -172,16 +176,16 @@ impl GuestSays {
             }
             ASK => {
                 let (ask, key) = (from.number()?, from.key()?);
-                Self::Ask { ask, key, count: from.count(&key)? }
+                Self::Ask { ask, key, count: from.count(&key)?, class: from.class()? }
             }
             FILL => {
-                let (ask, key) = (from.number()?, from.key()?);
+                let (ask, key, class) = (from.number()?, from.key()?, from.class()?);
                 let sum = u64::from_be_bytes(from.bytes()?);
                 let bytes = std::mem::take(&mut from.rest);
                 if bytes.is_empty() || bytes.len() as u64 > CHUNK_BYTES {
                     return Err(FrameError::Length(FILL));
                 }
-                Self::Fill { ask, key, sum, bytes }
+                Self::Fill { ask, key, class, sum, bytes }
             }
             GIVE_UP => {
                 let key = from.key()?;
@@ -267,6 +271,14 @@ fn put_key(to: &mut BytesMut, key: &ChunkKey) {
     to.put_u32(key.chunk);
 }
 
+fn put_class(to: &mut BytesMut, class: CacheClass) {
+    to.put_u8(match class {
+        CacheClass::Normal => 0,
+        CacheClass::Keep => 1,
+        CacheClass::Pass => 2,
+    });
+}
+
 fn put_place(to: &mut BytesMut, place: &Placed) {
     to.put_u32(place.slot);
     to.put_u32(place.len);
@@ -309,6 +321,15 @@ impl Fields {
         key.chunk.checked_add(count).map(|_| count).ok_or(FrameError::Chunk)
     }
 
+    fn class(&mut self) -> Result<CacheClass, FrameError> {
+        match self.bytes()? {
+            [0] => Ok(CacheClass::Normal),
+            [1] => Ok(CacheClass::Keep),
+            [2] => Ok(CacheClass::Pass),
+            [other] => Err(FrameError::Class(other)),
+        }
+    }
+
     fn place(&mut self) -> Result<Placed, FrameError> {
         let place = Placed { slot: self.number()?, len: self.number()? };
         let fits = (1..=CHUNK_BYTES as u32).contains(&place.len);
@@ -335,12 +356,14 @@ mod tests {
     use super::*;
 
     const KEY: ChunkKey = ChunkKey { segment: SegmentId::from_bytes([7; 16]), chunk: 9 };
+    const KEEP: CacheClass = CacheClass::Keep;
 
     fn guest_frames() -> Vec<GuestSays> {
         vec![
             GuestSays::Hello { version: 1 },
-            GuestSays::Ask { ask: 3, key: KEY, count: COUNT_MAX },
-            GuestSays::Fill { ask: 4, key: KEY, sum: 5, bytes: vec![1; 300].into() },
+            GuestSays::Ask { ask: 3, key: KEY, count: COUNT_MAX, class: CacheClass::Normal },
+            GuestSays::Ask { ask: 3, key: KEY, count: COUNT_MAX, class: CacheClass::Pass },
+            GuestSays::Fill { ask: 4, key: KEY, class: KEEP, sum: 5, bytes: vec![1; 300].into() },
             GuestSays::GiveUp { key: KEY, count: 2 },
             GuestSays::Release { slot: 8 },
             GuestSays::Wrong { key: KEY },
@@ -382,24 +405,29 @@ mod tests {
 
     #[test]
     fn the_bytes_stand_where_the_format_says() {
-        let ask = GuestSays::Ask { ask: 0x0102_0304, key: KEY, count: 5 }.encode();
+        let ask = GuestSays::Ask { ask: 0x0102_0304, key: KEY, count: 5, class: KEEP }.encode();
         assert_eq!(ask[..5], [2, 1, 2, 3, 4]);
         assert_eq!(ask[5..21], [7; 16]);
-        assert_eq!(ask[21..], [0, 0, 0, 9, 0, 0, 0, 5]);
+        assert_eq!(ask[21..], [0, 0, 0, 9, 0, 0, 0, 5, 1]);
         let hello = GuestSays::Hello { version: 1 }.encode();
         assert_eq!(hello[..], *b"\x01ICESHARE\x00\x01");
     }
 
     #[test]
     fn counts_and_lengths_out_of_bounds_are_errors() {
-        let ask = |key, count| GuestSays::decode(GuestSays::Ask { ask: 1, key, count }.encode());
+        let asks = |key, count| GuestSays::Ask { ask: 1, key, count, class: KEEP }.encode();
+        let ask = |key, count| GuestSays::decode(asks(key, count));
         assert_eq!(ask(KEY, 0), Err(FrameError::Count(0)));
         assert_eq!(ask(KEY, COUNT_MAX + 1), Err(FrameError::Count(COUNT_MAX + 1)));
         assert_eq!(ask(ChunkKey { chunk: u32::MAX, ..KEY }, 1), Err(FrameError::Chunk));
         let fill = |len| {
             let bytes = vec![0; len].into();
-            GuestSays::decode(GuestSays::Fill { ask: 1, key: KEY, sum: 0, bytes }.encode())
+            let fill = GuestSays::Fill { ask: 1, key: KEY, class: KEEP, sum: 0, bytes };
+            GuestSays::decode(fill.encode())
         };
+        let mut unknown = asks(KEY, 1).to_vec();
+        *unknown.last_mut().unwrap() = 3;
+        assert_eq!(GuestSays::decode(unknown.into()), Err(FrameError::Class(3)));
         assert_eq!(fill(0), Err(FrameError::Length(FILL)));
         assert_eq!(fill(CHUNK_BYTES as usize + 1), Err(FrameError::Length(FILL)));
         assert!(fill(CHUNK_BYTES as usize).is_ok());

@@ -25,7 +25,7 @@ use super::frame::{GuestSays, OwnerSays, Terms, VERSION, Wire, framed};
 use super::link::{HELLO_MAX, Patience};
 use super::session::{SessionEnd, serve};
 use super::{State, socket};
-use crate::cache::{CHUNK_BYTES, Cache, ChunkKey, Held};
+use crate::cache::{CHUNK_BYTES, Cache, CacheClass, ChunkKey, Held};
 use crate::counters::Counters;
 
 /// Guests at a time. Each has at most a frame of a quarter of a MiB in memory.
@@ -169,9 +169,16 @@ impl Host {
     }
 
     /// Writes a chunk that a guest brought. `None` when there is no slot for it, or the disk fails.
-    pub(super) async fn take_in(&self, key: ChunkKey, bytes: Bytes) -> Option<Held> {
+    pub(super) async fn take_in(
+        &self,
+        key: ChunkKey,
+        class: CacheClass,
+        bytes: Bytes,
+    ) -> Option<Held> {
         let slot = self.cache.reserve().await.ok()?;
-        let filled = slot.fill_unchecked(key, bytes).await;
+        let filled = slot.fill_unchecked(key, class, bytes).await;
+        // It is read over there, without another word.
+        self.cache.used(&key, class);
         filled.inspect_err(|error| tracing::warn!(%error, "the cache cannot be written")).ok()
     }
 }

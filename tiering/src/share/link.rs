@@ -20,7 +20,7 @@ use super::asks::{Asks, Open, Wanted};
 use super::frame::{COUNT_MAX, GuestSays, OwnerSays, Placed, VERSION, Wire, framed};
 use super::loan::{Lender, Loan};
 use super::socket;
-use crate::cache::{CHUNK_BYTES, ChunkKey};
+use crate::cache::{CHUNK_BYTES, CacheClass, ChunkKey};
 use crate::checksum::crc64;
 
 /// Connecting, and the first frame of the other side.
@@ -167,9 +167,14 @@ impl Link {
     }
 
     /// Asks for a chunk and those behind it, as many as one question may be about.
-    pub(super) async fn ask(self: &Arc<Self>, key: ChunkKey, count: u32) -> Heard {
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        key: ChunkKey,
+        count: u32,
+        class: CacheClass,
+    ) -> Heard {
         let count = count.min(COUNT_MAX);
-        let says = |ask| GuestSays::Ask { ask, key, count };
+        let says = |ask| GuestSays::Ask { ask, key, count, class };
         let place = self.place(&self.asks, self.patience.answer).await;
         let asked = place.and_then(|place| self.put(place, Wanted::Chunks(key, count), says));
         let Some(mut asked) = asked else { return Heard::Nothing };
@@ -186,9 +191,14 @@ impl Link {
     }
 
     /// Gives the owner a chunk. `None` when it does not take it, or not in time.
-    pub(super) async fn fill(self: &Arc<Self>, key: ChunkKey, bytes: Bytes) -> Option<Loan> {
+    pub(super) async fn fill(
+        self: &Arc<Self>,
+        key: ChunkKey,
+        class: CacheClass,
+        bytes: Bytes,
+    ) -> Option<Loan> {
         let sum = crc64(&[&bytes]);
-        let fill = |ask| GuestSays::Fill { ask, key, sum, bytes };
+        let fill = |ask| GuestSays::Fill { ask, key, class, sum, bytes };
         let Some(place) = self.place(&self.fills, self.patience.fill).await else {
             self.lender.tell(&GuestSays::GiveUp { key, count: 1 });
             return None;
@@ -233,7 +243,7 @@ impl Link {
         says: impl FnOnce(u32) -> GuestSays,
     ) -> Option<Asked> {
         let ask = self.next.fetch_add(1, Ordering::Relaxed);
-        let answers = self.open.lock().put(ask, wanted, Some(place));
+        let answers = self.open.lock().put(ask, wanted, place);
         // Looked at after it was entered, so that it is either cleared or seen.
         if self.is_closed() {
             self.open.lock().clear();

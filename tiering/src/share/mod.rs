@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use turn::{Claim, Found, KeepError, Turn};
 
-use crate::cache::{Cache, ChunkKey, Lookup, Pin};
+use crate::cache::{Cache, CacheClass, ChunkKey, Lookup, Pin};
 use crate::counters::Counters;
 use crate::ids::SegmentId;
 use crate::recent::Recent;
@@ -101,8 +101,8 @@ impl Guest {
         self.link.as_ref().filter(|link| !link.is_closed())
     }
 
-    fn get(&self, key: &ChunkKey) -> Option<Arc<Pin>> {
-        let spare = || match self.spare.get(key) {
+    fn get(&self, key: &ChunkKey, class: CacheClass) -> Option<Arc<Pin>> {
+        let spare = || match self.spare.get(key, class) {
             Lookup::Ready(pin) => Some(pin),
             Lookup::Unchecked(_) | Lookup::Missing => None,
         };
@@ -118,17 +118,27 @@ fn lent_max(link: &Link) -> u32 {
 }
 
 impl SharedCache {
-    /// Looks a chunk up that this process has, and holds it. Memory only.
-    pub(crate) fn get(&self, key: &ChunkKey) -> Lookup {
+    /// Looks a chunk up that this process has, and holds it. It counts as a use by a reader of a topic
+    /// of that class. Memory only.
+    pub(crate) fn get(&self, key: &ChunkKey, class: CacheClass) -> Lookup {
         match &**self.state.role.load() {
-            Role::Owner(owner) => owner.cache.get(key),
-            Role::Guest(guest) => match guest.get(key) {
+            Role::Owner(owner) => owner.cache.get(key, class),
+            Role::Guest(guest) => match guest.get(key, class) {
                 Some(pin) => {
                     self.state.counters.chunk_hits.bump();
                     Lookup::Ready(pin)
                 }
                 None => Lookup::Missing,
             },
+        }
+    }
+
+    /// A chunk was given to a reader by who brought it. See [`Cache::used`].
+    pub(crate) fn used(&self, key: &ChunkKey, class: CacheClass) {
+        match &**self.state.role.load() {
+            Role::Owner(owner) => owner.cache.used(key, class),
+            // The owner was told with the ask, or with the chunk.
+            Role::Guest(guest) => guest.spare.used(key, class),
         }
     }
 
@@ -187,6 +197,14 @@ impl SharedCache {
         match &**self.state.role.load() {
             Role::Owner(owner) => owner.cache.segments(),
             Role::Guest(guest) => guest.spare.segments(),
+        }
+    }
+
+    /// How many chunks of a class lie in the files of this process.
+    pub(crate) fn chunks_of(&self, class: CacheClass) -> u32 {
+        match &**self.state.role.load() {
+            Role::Owner(owner) => owner.cache.chunks_of(class),
+            Role::Guest(guest) => guest.spare.chunks_of(class),
         }
     }
 

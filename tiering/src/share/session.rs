@@ -19,7 +19,7 @@ use super::flights::{Asked, Flight, Most};
 use super::frame::{COUNT_MAX, FrameError, GuestSays, OwnerSays, Placed, VERSION, Wire};
 use super::host::Host;
 use super::link::{ASKS_MAX, FILLS_MAX};
-use crate::cache::{ChunkKey, Held};
+use crate::cache::{CacheClass, ChunkKey, Held};
 use crate::checksum::crc64;
 
 /// Chunks that one answer gives at most.
@@ -61,10 +61,19 @@ impl SessionEnd {
     }
 }
 
+/// What a guest asks for.
+#[derive(Clone, Copy)]
+struct Question {
+    ask: u32,
+    key: ChunkKey,
+    count: u32,
+    class: CacheClass,
+}
+
 /// Something that the guest waits for.
 enum Done {
     /// A flight has ended, or was waited for too long.
-    Landed { ask: u32, key: ChunkKey, count: u32, overdue: bool },
+    Landed { question: Question, overdue: bool },
     /// A chunk was taken in, or not.
     Filled { ask: u32, held: Option<Held> },
 }
@@ -126,18 +135,18 @@ impl Session {
     fn hear(&mut self, frame: Bytes) -> Result<(), SessionEnd> {
         match GuestSays::decode(frame)? {
             GuestSays::Hello { .. } => Err(SessionEnd::SecondHello),
-            GuestSays::Ask { ask, key, count } => {
+            GuestSays::Ask { ask, key, count, class } => {
                 if self.asks >= ASKS_MAX {
                     return Err(SessionEnd::TooMuch);
                 }
                 self.asks += 1;
-                self.answer(ask, key, count, false)
+                self.answer(Question { ask, key, count, class }, false)
             }
-            GuestSays::Fill { ask, key, sum, bytes } => {
+            GuestSays::Fill { ask, key, class, sum, bytes } => {
                 if crc64(&[&bytes]) != sum {
                     return Err(SessionEnd::Torn);
                 }
-                self.fill(ask, key, bytes)
+                self.fill(ask, (key, class), bytes)
             }
             GuestSays::GiveUp { key, count } => {
                 // The first one ends last: who waits for it then finds the others free as well.
@@ -156,12 +165,12 @@ impl Session {
 
     fn done(&mut self, done: Done) -> Result<(), SessionEnd> {
         match done {
-            Done::Landed { ask, key, count, overdue } => {
+            Done::Landed { question, overdue } => {
                 if overdue {
                     self.host.counters.guest_fallbacks.bump();
-                    self.host.flights.overdue(&key);
+                    self.host.flights.overdue(&question.key);
                 }
-                self.answer(ask, key, count, true)
+                self.answer(question, true)
             }
             Done::Filled { ask, held } => {
                 self.fills -= 1;
@@ -177,22 +186,17 @@ impl Session {
     }
 
     /// Answers an ask; it was told to wait before or not.
-    fn answer(
-        &mut self,
-        ask: u32,
-        key: ChunkKey,
-        count: u32,
-        told: bool,
-    ) -> Result<(), SessionEnd> {
+    fn answer(&mut self, question: Question, told: bool) -> Result<(), SessionEnd> {
+        let Question { ask, key, count, class } = question;
         let yours = BROUGHT_MAX.saturating_sub(self.brought.len() as u32).min(COUNT_MAX);
         let here = count.min(HERE_MAX).min(self.room_for(count));
         let most = Most { here, yours: count.min(yours) };
-        let says = match self.host.flights.ask(&self.host.cache, key, most) {
+        let says = match self.host.flights.ask(&self.host.cache, key, class, most) {
             Asked::Wait(landing) => {
                 let landed = timeout(self.host.patience.flight, landing);
                 self.pending.push(Box::pin(async move {
                     let overdue = landed.await.is_err();
-                    Done::Landed { ask, key, count, overdue }
+                    Done::Landed { question, overdue }
                 }));
                 if told {
                     return Ok(());
@@ -215,13 +219,18 @@ impl Session {
     }
 
     /// Takes a chunk in, unless somebody else brings it or has brought it.
-    fn fill(&mut self, ask: u32, key: ChunkKey, bytes: Bytes) -> Result<(), SessionEnd> {
+    fn fill(
+        &mut self,
+        ask: u32,
+        (key, class): (ChunkKey, CacheClass),
+        bytes: Bytes,
+    ) -> Result<(), SessionEnd> {
         if self.fills >= FILLS_MAX {
             return Err(SessionEnd::TooMuch);
         }
         let most = Most { here: self.room().min(1), yours: 1 };
         let flight = self.brought.remove(&key).or_else(|| {
-            match self.host.flights.ask(&self.host.cache, key, most) {
+            match self.host.flights.ask(&self.host.cache, key, class, most) {
                 Asked::Yours(flights) => flights.into_iter().next(),
                 Asked::Here(_) | Asked::Wait(_) => None,
             }
@@ -232,7 +241,7 @@ impl Session {
         self.fills += 1;
         let host = Arc::clone(&self.host);
         self.pending.push(Box::pin(async move {
-            let held = host.take_in(key, bytes).await;
+            let held = host.take_in(key, class, bytes).await;
             // Not before the chunk can be found.
             drop((flight, room));
             Done::Filled { ask, held }

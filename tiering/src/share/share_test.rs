@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::Turn;
 use super::fixture_test::{
-    Process, SOON, Stranger, bytes_of, content, fill, keep, key, two, until,
+    NORMAL, Process, SOON, Stranger, ask, bytes_of, content, fill, keep, key, two, until,
 };
-use super::frame::{GuestSays, OwnerSays};
-use crate::cache::{CHUNK_BYTES, Lookup};
+use super::frame::OwnerSays;
+use crate::cache::{CHUNK_BYTES, CacheClass, Lookup};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_is_lent_what_the_owner_has_and_the_owner_has_what_a_guest_brings() {
@@ -25,7 +25,7 @@ async fn a_guest_is_lent_what_the_owner_has_and_the_owner_has_what_a_guest_bring
     assert_eq!(third.counted().shared_hits, 12);
     assert_eq!((owner.counted().guest_refusals, owner.counted().wrong_chunks), (0, 0));
     // What was lent a moment ago is not asked for again.
-    assert!(matches!(guest.cache.get(&key(7)), Lookup::Ready(_)));
+    assert!(matches!(guest.cache.get(&key(7), NORMAL), Lookup::Ready(_)));
     drop(third);
     until("a guest less", || owner.cache.guests() == 1).await;
 }
@@ -40,7 +40,7 @@ async fn runs_of_chunks_are_given_and_taken_whole() {
         keep(&mut claim, chunk).await;
     }
     // What is behind them is still on its way.
-    let Turn::Here(found) = owner.cache.turn(key(0), 10).await else { panic!("not there") };
+    let Turn::Here(found) = owner.cache.turn(key(0), 10, NORMAL).await else { panic!("not there") };
     assert_eq!(found.len(), 4);
     drop(found);
     let late = owner.claim(20, 5).await;
@@ -93,7 +93,7 @@ async fn a_guest_that_leaves_in_the_middle_of_a_flight_leaves_it_to_who_waits() 
     let folder = tempfile::tempdir().unwrap();
     let (owner, guest) = two(folder.path(), 64).await;
     let (mut stranger, _) = Stranger::welcomed(folder.path()).await;
-    stranger.says(&GuestSays::Ask { ask: 1, key: key(3), count: 4 }).await;
+    stranger.says(&ask(1, 3, 4)).await;
     assert_eq!(stranger.hears().await, Some(OwnerSays::Yours { ask: 1, count: 4 }));
     let began = Instant::now();
     let (by_owner, by_guest, ()) = tokio::join!(owner.read(3), guest.read(4), async {
@@ -112,9 +112,10 @@ async fn a_guest_that_hangs_in_the_middle_of_a_flight_is_passed_over_with_all_th
     let owner = Process::patient(folder.path(), 64, hasty).await;
     let guest = Process::new(folder.path(), 64).await;
     let (mut stranger, _) = Stranger::welcomed(folder.path()).await;
-    for (ask, chunk) in [(1, 0), (2, 10)] {
-        stranger.says(&GuestSays::Ask { ask, key: key(chunk), count: 4 }).await;
-        assert_eq!(stranger.hears().await, Some(OwnerSays::Yours { ask, count: 4 }));
+    for (number, chunk) in [(1, 0), (2, 10)] {
+        stranger.says(&ask(number, chunk, 4)).await;
+        let yours = OwnerSays::Yours { ask: number, count: 4 };
+        assert_eq!(stranger.hears().await, Some(yours));
     }
     assert_eq!(owner.claim(1, 9).await.count(), 9, "up to what else is on its way");
     assert_eq!(guest.claim(10, 9).await.count(), 9);
@@ -193,7 +194,7 @@ async fn what_a_guest_was_told_last_stays_in_its_place_to_the_end_of_an_owner() 
     let owner = Process::new(folder.path(), 16).await;
     assert_eq!(owner.fetched(0..16).await.len(), 16);
     let (mut stranger, _) = Stranger::welcomed(folder.path()).await;
-    stranger.says(&GuestSays::Ask { ask: 1, key: key(0), count: 1 }).await;
+    stranger.says(&ask(1, 0, 1)).await;
     let Some(OwnerSays::Here { places, .. }) = stranger.hears().await else { panic!("not there") };
     // It has not come to lock the slot when the owner ends, in which a chunk or two still land.
     let cache = owner.own();
@@ -201,7 +202,7 @@ async fn what_a_guest_was_told_last_stays_in_its_place_to_the_end_of_an_owner() 
     assert_eq!(stranger.hears().await, None);
     for chunk in 100..140 {
         let slot = cache.reserve().await.unwrap();
-        slot.fill(key(chunk), content(chunk)).await.unwrap();
+        slot.fill(key(chunk), NORMAL, content(chunk)).await.unwrap();
     }
     let mut bytes = vec![0; 1000];
     let slab = std::fs::File::open(folder.path().join("slab-0000")).unwrap();
@@ -224,4 +225,32 @@ async fn a_cache_that_shrinks_under_a_reader_leaves_it_its_file() {
     let large = Process::new(folder.path(), 64).await;
     large.fetched(200..264).await;
     assert!(bytes_of(&lent) == content(60));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_reads_of_a_topic_to_pass_drives_out_nothing_of_others() {
+    for (class, left) in [(CacheClass::Pass, true), (NORMAL, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (owner, guest) = two(folder.path(), 64).await;
+        assert_eq!(owner.fetched(0..40).await.len(), 40);
+        assert_eq!(guest.fetched_as(class, 100..300).await.len(), 200);
+        assert_eq!(owner.fetched(0..40).await.is_empty(), left, "{class:?}");
+        assert_eq!(guest.counted().guest_fallbacks, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_reads_of_a_topic_to_keep_stays_whoever_scans() {
+    let folder = tempfile::tempdir().unwrap();
+    let (owner, guest) = two(folder.path(), 64).await;
+    // Some it brings, some are there and only used by it.
+    assert_eq!(owner.fetched(0..10).await.len(), 10);
+    assert_eq!(guest.fetched_as(CacheClass::Keep, 0..30).await.len(), 20);
+    assert_eq!(owner.fetched(100..300).await.len(), 200);
+    assert_eq!(guest.fetched(300..400).await.len(), 100);
+    assert_eq!(guest.fetched_as(CacheClass::Keep, 0..30).await, [0; 0]);
+    drop(owner);
+    until("the guest is the owner", || !guest.cache.is_guest()).await;
+    assert_eq!(guest.fetched(400..500).await.len(), 100);
+    assert_eq!(guest.fetched_as(CacheClass::Keep, 0..30).await, [0; 0]);
 }

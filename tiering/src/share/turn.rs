@@ -13,7 +13,7 @@ use super::flights::{Asked, Flight, Most};
 use super::link::{Brought, Heard, Link};
 use super::loan::Loan;
 use super::{Guest, Owner, Role, SharedCache, State};
-use crate::cache::{Cache, CacheFull, ChunkKey, Held, IsRight, Lookup, Pin, Unchecked};
+use crate::cache::{Cache, CacheClass, CacheFull, ChunkKey, Held, IsRight, Lookup, Pin, Unchecked};
 
 /// Chunks that are taken up in one go.
 const HERE_MAX: u32 = 32;
@@ -48,6 +48,7 @@ pub(crate) struct Lent {
 pub(crate) struct Claim {
     state: Arc<State>,
     count: u32,
+    class: CacheClass,
     by: By,
 }
 
@@ -68,20 +69,20 @@ pub(crate) enum KeepError {
 }
 
 impl SharedCache {
-    /// Finds out who brings `count` chunks from `first` on, and waits while another process, or
-    /// another download of this one, brings the first of them.
-    pub(crate) async fn turn(&self, first: ChunkKey, count: u32) -> Turn {
+    /// Finds out who brings `count` chunks from `first` on, of a topic of that class, and waits while
+    /// another process, or another download of this one, brings the first of them.
+    pub(crate) async fn turn(&self, first: ChunkKey, count: u32, class: CacheClass) -> Turn {
         let role = self.state.role.load_full();
         match &*role {
-            Role::Owner(owner) => self.turn_of_owner(owner, first, count).await,
-            Role::Guest(guest) => self.turn_of_guest(guest, first, count).await,
+            Role::Owner(owner) => self.turn_of_owner(owner, first, (count, class)).await,
+            Role::Guest(guest) => self.turn_of_guest(guest, first, (count, class)).await,
         }
     }
 
     /// The right to fetch chunks that others may be fetching too.
-    pub(crate) fn alone(&self, count: u32) -> Claim {
+    pub(crate) fn alone(&self, count: u32, class: CacheClass) -> Claim {
         self.state.counters.guest_fallbacks.add(count.into());
-        self.claim(count, By::Nobody)
+        self.claim((count, class), By::Nobody)
     }
 
     /// A chunk is of no use as it is: it is fetched anew.
@@ -98,21 +99,27 @@ impl SharedCache {
         }
     }
 
-    fn claim(&self, count: u32, by: By) -> Claim {
-        Claim { state: Arc::clone(&self.state), count, by }
+    fn claim(&self, (count, class): (u32, CacheClass), by: By) -> Claim {
+        Claim { state: Arc::clone(&self.state), count, class, by }
     }
 
-    async fn turn_of_owner(&self, owner: &Owner, first: ChunkKey, count: u32) -> Turn {
+    async fn turn_of_owner(
+        &self,
+        owner: &Owner,
+        first: ChunkKey,
+        (count, class): (u32, CacheClass),
+    ) -> Turn {
         let most = Most { here: count.min(HERE_MAX), yours: count };
         let (mut waited, until) = (false, Instant::now() + self.state.patience.flights());
         loop {
-            match owner.flights.ask(&owner.cache, first, most) {
+            match owner.flights.ask(&owner.cache, first, class, most) {
                 Asked::Here(held) => {
                     self.state.counters.shared_flights.add(waited.into());
                     return Turn::Here(found(owner, first, held));
                 }
                 Asked::Yours(flights) => {
-                    return Turn::Fetch(self.claim(flights.len() as u32, By::Owner(flights)));
+                    let claimed = (flights.len() as u32, class);
+                    return Turn::Fetch(self.claim(claimed, By::Owner(flights)));
                 }
                 Asked::Wait(landing) => {
                     waited = true;
@@ -121,7 +128,7 @@ impl SharedCache {
                     match timeout(wait, landing).await {
                         Ok(_) => {}
                         // Others took it up one after another, and it has not come.
-                        Err(_) if wait < flight => return Turn::Fetch(self.alone(count)),
+                        Err(_) if wait < flight => return Turn::Fetch(self.alone(count, class)),
                         Err(_) => {
                             self.state.counters.guest_fallbacks.bump();
                             owner.flights.overdue(&first);
@@ -132,14 +139,19 @@ impl SharedCache {
         }
     }
 
-    async fn turn_of_guest(&self, guest: &Guest, first: ChunkKey, count: u32) -> Turn {
-        if let Some(pin) = guest.get(&first) {
+    async fn turn_of_guest(
+        &self,
+        guest: &Guest,
+        first: ChunkKey,
+        (count, class): (u32, CacheClass),
+    ) -> Turn {
+        if let Some(pin) = guest.get(&first, class) {
             self.state.counters.chunk_hits.bump();
             return Turn::Here(vec![Found::Ready(pin)]);
         }
-        let Some(link) = guest.link() else { return Turn::Fetch(self.alone(count)) };
+        let Some(link) = guest.link() else { return Turn::Fetch(self.alone(count, class)) };
         make_room(guest, link);
-        match link.ask(first, count).await {
+        match link.ask(first, count, class).await {
             Heard::Here(loans, waited) => {
                 if waited {
                     self.state.counters.shared_flights.bump();
@@ -152,9 +164,10 @@ impl SharedCache {
                 Turn::Here(found.collect())
             }
             Heard::Yours(brought) => {
-                Turn::Fetch(self.claim(brought.left().min(count), By::Guest(brought)))
+                let claimed = (brought.left().min(count), class);
+                Turn::Fetch(self.claim(claimed, By::Guest(brought)))
             }
-            Heard::Nothing => Turn::Fetch(self.alone(count)),
+            Heard::Nothing => Turn::Fetch(self.alone(count, class)),
         }
     }
 }
@@ -246,7 +259,7 @@ impl Claim {
         if let By::Guest(brought) = &mut self.by {
             brought.passes(&key);
             let link = Arc::clone(brought.link());
-            if let Some(loan) = link.fill(key, bytes.clone()).await
+            if let Some(loan) = link.fill(key, self.class, bytes.clone()).await
                 && loan.len() == bytes.len() as u64
                 && let Some(pin) = loan.into_pin()
             {
@@ -257,7 +270,7 @@ impl Claim {
             self.state.counters.guest_fallbacks.bump();
         }
         let here = self.here();
-        let pin = here.reserve().await?.fill(key, bytes).await?;
+        let pin = here.reserve().await?.fill(key, self.class, bytes).await?;
         if let By::Owner(flights) = &mut self.by {
             // Not before the chunk can be found.
             flights.retain(|flight| flight.key != key);

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 pub use open::OpenError;
 pub(crate) use open::check_failed;
 
-use crate::cache::CHUNK_BYTES;
+use crate::cache::{CHUNK_BYTES, CacheClass};
 use crate::clock::Clock;
 use crate::config::TieringConfig;
 use crate::counters::{CounterValues, Counters};
@@ -218,6 +218,13 @@ impl Tiering {
     #[must_use]
     pub fn cache_held_bytes(&self) -> u64 {
         self.cache.as_ref().map_or(0, |cache| cache.held_bytes())
+    }
+
+    /// The room of the read cache of this process that chunks of a class take, in bytes of whole
+    /// slots. A chunk of the class `keep` beyond its part counts as a normal one.
+    #[must_use]
+    pub fn cache_class_bytes(&self, class: CacheClass) -> u64 {
+        self.cache.as_ref().map_or(0, |cache| u64::from(cache.chunks_of(class)) * CHUNK_BYTES)
     }
 
     /// How many other processes of this machine are guests of the read cache of this one.

@@ -7,6 +7,8 @@ mod calls;
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod classes;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod crashes;

@@ -4,6 +4,7 @@
 //! for; what comes out is held against the schemas that Kubernetes publishes. What only a real
 //! cluster can say is said by `cargo xtask kubernetes`.
 
+mod hooks;
 mod table;
 mod values;
 
@@ -164,6 +165,7 @@ fn rendered(helm: &Helm, chart: &Path, given: &[&OsStr]) -> Result<String> {
     // Nothing in the chart asks for the version: one text is for all.
     let (oldest, newest) = (rendered(VERSIONS[0])?, rendered(VERSIONS[VERSIONS.len() - 1])?);
     ensure!(oldest == newest, "the chart is another one for another Kubernetes");
+    hooks::judge(&oldest)?;
     Ok(oldest)
 }
 

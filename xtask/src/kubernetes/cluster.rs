@@ -96,7 +96,9 @@ impl Cluster {
     /// Writes and reads some records from a pod inside.
     pub(super) fn test(&self) -> Result<()> {
         let told = answer(&mut self.helm(&["test", RELEASE, "--logs", "--timeout", "3m"]))?;
-        ensure!(told.contains("snow\nfirn\nice"), "the records were not read: {told}");
+        ensure!(told.contains("3 records were written and read back"), "{told}");
+        let topics = self.icecore("topic list", None)?;
+        ensure!(!topics.contains("icecore-check-"), "the test left its topic behind: {topics}");
         Ok(())
     }
 
