@@ -13,9 +13,11 @@ mod topics;
 #[cfg(test)]
 mod read_only {
     use std::borrow::Cow;
+    use std::net::SocketAddr;
     use std::path::{Path, PathBuf};
     use std::time::{Duration, Instant};
 
+    use icecore::app::Bound;
     use icecore::config::{BrokerConfig, Places, Sources};
     use icecore::wire::Records;
     use icecore::wire::messages::delete_records::{
@@ -34,6 +36,10 @@ mod read_only {
     use icecore::wire::messages::offset_for_leader_epoch::{
         OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
     };
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio_util::sync::CancellationToken;
 
     use super::client::{Broker, Client};
     use super::history::{list_offset, produce, replay};
@@ -193,6 +199,21 @@ mod read_only {
         (broker, client, end)
     }
 
+    /// What a server plans for the records from one time to another, and whether it is sure.
+    async fn planned(http: SocketAddr, from_ms: i64, to_ms: i64) -> (i64, i64, bool) {
+        let ask = format!("topic=ice&partitions=0&from={from_ms}ms&to={to_ms}ms");
+        let ask = format!("GET /v1/replay-plan?{ask} HTTP/1.0\r\nHost: server\r\n\r\n");
+        let mut stream = TcpStream::connect(http).await.expect("a connection");
+        stream.write_all(ask.as_bytes()).await.expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let plan: serde_json::Value = serde_json::from_str(body).expect(body);
+        let plan = &plan["partitions"][0];
+        let offset = |name: &str| plan[name].as_i64().expect(name);
+        (offset("from_offset"), offset("to_offset"), plan["exact"] == true)
+    }
+
     /// A client whose server has read its groups back.
     async fn with_groups(server: &Broker) -> Client {
         let mut client = Client::connect(server.address).await;
@@ -249,6 +270,29 @@ mod read_only {
         })
         .await;
         found
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_replay_between_two_times_is_planned_by_a_server_that_knows_segments_by_their_names()
+    {
+        let (dir, beside) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let (broker, _, end) = with_ice(dir.path(), 4_000).await;
+        let config = read_only(beside.path(), &dir.path().join("store"), &[FOLLOWING]);
+        let bound = Bound::bind(config).await.expect("free ports");
+        let (address, http) = bound.addresses().expect("bound addresses");
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(bound.run(stop.clone()));
+        knows(&mut Client::connect(address).await, "ice", end).await;
+
+        // A record's time is its offset; a segment has about a thousand of them.
+        for (from_ms, to_ms) in [(100, 200), (1_300, 1_400), (2_100, 2_200), (1_500, 2_500)] {
+            let (from, to, is_exact) = planned(http, from_ms, to_ms).await;
+            let off = (from - from_ms).abs().max((to - to_ms).abs());
+            assert!(off < 60 && !is_exact, "{from}..{to} for {from_ms}..{to_ms}");
+        }
+        stop.cancel();
+        running.await.expect("no panic").expect("no error");
+        broker.end().await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

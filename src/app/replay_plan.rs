@@ -68,8 +68,9 @@ async fn of_partition(
     let log = partition.log();
     // Before the rows are read: what leaves the disk meanwhile is found in neither tier else.
     let local_start = log.local_log_start();
-    let (from, knows_from) = offset_of(partition, ask.from.unwrap_or(Place::Beginning)).await?;
-    let (to, knows_to) = offset_of(partition, ask.to.unwrap_or(Place::End)).await?;
+    let (from, to) = (ask.from.unwrap_or(Place::Beginning), ask.to.unwrap_or(Place::End));
+    let (from, knows_from) = offset_of(partition, from, Edge::From).await?;
+    let (to, knows_to) = offset_of(partition, to, Edge::To).await?;
     let to = to.max(from);
     let remote = from..to.min(local_start).max(from);
     let plan = match log.tier() {
@@ -105,8 +106,19 @@ async fn local_extent(
     extent.map_err(failed)?.map_err(failed)
 }
 
+/// Which end of a range.
+#[derive(Clone, Copy)]
+enum Edge {
+    From,
+    To,
+}
+
 /// The offset that is meant, and whether it is known without an index of the store.
-async fn offset_of(partition: &Arc<Partition>, place: Place) -> Result<(Offset, bool), AskError> {
+async fn offset_of(
+    partition: &Arc<Partition>,
+    place: Place,
+    edge: Edge,
+) -> Result<(Offset, bool), AskError> {
     let (log, end) = (partition.log(), partition.high_watermark());
     match place {
         Place::Beginning => Ok((log.log_start(), true)),
@@ -118,11 +130,15 @@ async fn offset_of(partition: &Arc<Partition>, place: Place) -> Result<(Offset, 
             )))
         }
         Place::Offset(offset) => Ok((offset, true)),
-        Place::Time(time_ms) => at_time(partition, time_ms).await,
+        Place::Time(time_ms) => at_time(partition, time_ms, edge).await,
     }
 }
 
-async fn at_time(partition: &Arc<Partition>, time_ms: i64) -> Result<(Offset, bool), AskError> {
+async fn at_time(
+    partition: &Arc<Partition>,
+    time_ms: i64,
+    edge: Edge,
+) -> Result<(Offset, bool), AskError> {
     let (log, end) = (partition.log(), partition.high_watermark());
     if let Some(tier) = log.tier()
         && let Some(segment) =
@@ -131,7 +147,11 @@ async fn at_time(partition: &Arc<Partition>, time_ms: i64) -> Result<(Offset, bo
         && segment.end >= log.log_start()
     {
         let knows = time_ms <= segment.first_timestamp_ms;
-        return Ok((share_of_time(&segment, time_ms).max(log.log_start()), knows));
+        let at = match first_time(&tier, &segment).await? {
+            Some(first_ms) => share_of_time(&segment, first_ms, time_ms),
+            None => whole(&segment, edge),
+        };
+        return Ok((at.max(log.log_start()), knows));
     }
     let local = log.local().clone();
     let found = tokio::task::spawn_blocking(move || local.offset_for_timestamp(time_ms)).await;
@@ -139,9 +159,29 @@ async fn at_time(partition: &Arc<Partition>, time_ms: i64) -> Result<(Offset, bo
     Ok((found.map_or(end, |found| found.offset.min(end)), true))
 }
 
-/// Where a time may lie in a segment, as if its records had come at a steady rate.
-fn share_of_time(segment: &Segment, time_ms: i64) -> Offset {
-    let first = i128::from(segment.first_timestamp_ms);
+/// When a segment's first record may have come. A row that was made from an object's name alone does not
+/// tell: then it is the last time of the segment before. `None` when there is none before.
+async fn first_time(tier: &Tier, segment: &Segment) -> Result<Option<i64>, AskError> {
+    if segment.first_timestamp_ms >= 0 {
+        return Ok(Some(segment.first_timestamp_ms));
+    }
+    let before = Offset::new(segment.base.get() - 1);
+    let before = tier.tiering.find(&tier.key, before).await.map_err(failed)?;
+    Ok(before.map(|before| before.max_timestamp_ms).filter(|max_ms| *max_ms >= 0))
+}
+
+/// A segment that a time lies in somewhere is planned whole: too much rather than too little.
+fn whole(segment: &Segment, edge: Edge) -> Offset {
+    match edge {
+        Edge::From => segment.base,
+        Edge::To => segment.end.next(),
+    }
+}
+
+/// Where a time may lie in a segment whose first record came at `first_ms`, as if its records had come
+/// at a steady rate.
+fn share_of_time(segment: &Segment, first_ms: i64, time_ms: i64) -> Offset {
+    let first = i128::from(first_ms);
     let since = (i128::from(time_ms) - first).max(0);
     let all = (i128::from(segment.max_timestamp_ms) - first).max(1);
     let records = i128::from(segment.end - segment.base);
@@ -197,15 +237,25 @@ mod tests {
     use super::*;
     use crate::model::LeaderEpoch;
 
-    #[test]
-    fn a_time_within_a_segment_is_met_at_its_share_of_the_offsets() {
+    fn segment() -> Segment {
         let partition = PartitionKey::new("t", TopicId::from_bytes([1; 16]), 0);
         let offsets = (Offset::new(100), Offset::new(200));
         let epoch = LeaderEpoch::new(0);
-        let segment = Segment::sealed(partition, offsets, (1000, 3000), 1, epoch, Vec::new(), 0);
+        Segment::sealed(partition, offsets, (1000, 3000), 1, epoch, Vec::new(), 0)
+    }
+
+    #[test]
+    fn a_segment_of_which_no_first_time_is_known_is_planned_whole() {
+        let (from, to) = (whole(&segment(), Edge::From), whole(&segment(), Edge::To));
+        assert_eq!((from, to), (Offset::new(100), Offset::new(201)));
+    }
+
+    #[test]
+    fn a_time_within_a_segment_is_met_at_its_share_of_the_offsets() {
+        let segment = segment();
         for (time_ms, offset) in [(0, 100), (1000, 100), (2000, 150), (3000, 200), (i64::MAX, 200)]
         {
-            assert_eq!(share_of_time(&segment, time_ms), Offset::new(offset), "{time_ms}");
+            assert_eq!(share_of_time(&segment, 1000, time_ms), Offset::new(offset), "{time_ms}");
         }
     }
 }

@@ -133,6 +133,7 @@ pub fn bytes(text: &str) -> Option<u64> {
 /// be written with none but the smallest.
 #[must_use]
 pub fn with_unit(name: &str, number: &str) -> Option<String> {
+    let name = name.strip_suffix(".per.second").unwrap_or(name);
     let (unit, suffixes) = match name.rsplit('.').next() {
         Some("ms") => (Unit::Millis, ["d", "h", "m", "s"]),
         Some("bytes") => (Unit::Bytes, ["TiB", "GiB", "MiB", "KiB"]),
@@ -209,6 +210,7 @@ mod tests {
             ("segment.bytes", "1073741824", Some("1GiB")),
             ("segment.bytes", "1610612736", Some("1536MiB")),
             ("max.message.bytes", "1048588", None),
+            ("tiering.fetch.max.bytes.per.second", "2097152", Some("2MiB")),
             ("min.insync.replicas", "1024", None),
             ("cleanup.policy", "delete", None),
         ] {

@@ -79,7 +79,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let prices = args.price.table()?;
     let plan = args.http.replay_plan(&args.range.ask(args.bandwidth)).await?;
     let total = Total::of(&plan.partitions);
-    if total.bytes == 0 {
+    if total.bytes == 0 && total.exact {
         tell_of_nothing_to_read(&args.http).await;
     }
     let measured = Some(plan.measured_bytes_per_second).filter(|rate| *rate > 0);
