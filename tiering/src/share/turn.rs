@@ -209,9 +209,8 @@ impl Lent {
         let checked = match is_right {
             Some(is_right) => {
                 let (here, slot) = (state.here(), loan.slot());
-                let check = move |room: &mut [u8]| {
-                    loan.read(room).is_ok_and(|bytes| is_right(bytes)).then_some(loan)
-                };
+                let check =
+                    move |room: &mut [u8]| loan.read(room).is_ok_and(is_right).then_some(loan);
                 here.in_room(slot, check).await.ok()?
             }
             // Who asked reads all of it before it believes any.
