@@ -311,3 +311,68 @@ async fn a_fetch_is_answered_with_what_is_ready_while_a_topic_before_it_waits_fo
     assert!(given[0] > 500_000, "it is first again: {given:?}");
     broker.end().await;
 }
+
+/// A broker whose fetches wait for the remote tier for longer than a test waits for an answer.
+async fn start_with_long_waits(data_dir: &Path) -> Broker {
+    let wait = ("remote.fetch.max.wait.ms", "600000");
+    let settings: Vec<_> = OFTEN.into_iter().chain([wait]).collect();
+    Broker::start(data_dir, &settings).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_at_the_tail_does_not_wait_for_a_replay_in_the_same_fetch_that_waits_for_its_rate()
+{
+    let dir = tempfile::tempdir().expect("dir");
+    let broker = start_with_long_waits(dir.path()).await;
+    let mut client = Client::connect(broker.address).await;
+    let mut producer = Client::connect(broker.address).await;
+    create(&mut client, "slow", &[]).await;
+    produce(&mut client, "slow", 0..4_000).await;
+    wait_for_uploads(&mut client, "slow", 4_000).await;
+    create(&mut client, "live", &[]).await;
+    alter(&mut client, "slow", FETCH, "1").await;
+    assert!(!fetch(&mut client, "slow", 0).await.is_empty(), "the first one goes at once");
+    let topic = |name: &'static str, fetch_offset| {
+        let partition =
+            FetchPartition { fetch_offset, partition_max_bytes: 1 << 20, ..Default::default() };
+        FetchTopic { topic: name.into(), partitions: vec![partition], ..Default::default() }
+    };
+    for offset in (0..500).step_by(50) {
+        let request = FetchRequest {
+            max_wait_ms: 600_000,
+            min_bytes: 1,
+            max_bytes: 1 << 24,
+            session_epoch: -1,
+            topics: vec![topic("slow", 1_000), topic("live", offset)],
+            ..Default::default()
+        };
+        client.send(11, &request).await;
+        // As soon as the fetch waits, or before it looks: either way it is to be answered.
+        produce(&mut producer, "live", offset..offset + 50).await;
+        let answer = client.receive::<FetchRequest<'_>>(11).await;
+        let given = |at: usize| match &answer.responses[at].partitions[0].records {
+            Records::Inline(records) => records.len(),
+            _ => 0,
+        };
+        assert_eq!(given(0), 0, "it waits for its rate");
+        assert!(given(1) > 50_000, "the records at the tail");
+    }
+    broker.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_topics_that_wait_for_their_rates_the_one_whose_turn_comes_first_has_the_room() {
+    let dir = tempfile::tempdir().expect("dir");
+    let broker = start_with_long_waits(dir.path()).await;
+    let mut client = Client::connect(broker.address).await;
+    with_history(&mut client, 4_000).await;
+    alter(&mut client, "slow", FETCH, "1").await;
+    alter(&mut client, "fast", FETCH, "256KiB").await;
+    for topic in ["slow", "fast"] {
+        assert!(!fetch(&mut client, topic, 0).await.is_empty(), "the first one goes at once");
+    }
+    // Room for one, and the one without hope comes first.
+    let given = fetch_both(&mut client).await;
+    assert!(given[0] == 0 && given[1] > 500_000, "{given:?}");
+    broker.end().await;
+}

@@ -80,11 +80,6 @@ impl Limit {
         self.state.lock().bytes_per_second
     }
 
-    /// Whether the next has to wait.
-    pub(super) fn is_busy(&self) -> bool {
-        self.busy_until().is_some()
-    }
-
     /// Corrects what was admitted by what was moved in the end.
     pub(super) fn correct(&self, admitted: u64, moved: u64) {
         let mut state = self.state.lock();
@@ -96,7 +91,7 @@ impl Limit {
     }
 
     /// When the next may begin, unless it may now.
-    fn busy_until(&self) -> Option<Instant> {
+    pub(super) fn busy_until(&self) -> Option<Instant> {
         let free_at = self.state.lock().free_at;
         (free_at > Instant::now()).then_some(free_at)
     }

@@ -14,6 +14,7 @@
 mod gate;
 mod latency;
 mod limit;
+mod line;
 mod share;
 mod topic;
 
@@ -25,6 +26,7 @@ use parking_lot::Mutex;
 pub use gate::{Passage, ReplayGate};
 pub use latency::{Recent, Window};
 pub use limit::Limit;
+pub use line::ReaderId;
 pub use share::{ReplayShare, Second};
 pub use topic::{TopicBounds, TopicPaces};
 

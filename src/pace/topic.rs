@@ -69,6 +69,7 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
+    use crate::pace::ReaderId;
 
     fn bounded(copies: Option<u64>, fetches: Option<u64>) -> Arc<TopicPaces> {
         TopicPaces::new(TopicBounds { copies, fetches })
@@ -78,12 +79,12 @@ mod tests {
     async fn all_readers_of_a_topic_have_its_rate_among_them_and_those_of_another_do_not_wait() {
         let (slow, other) = (bounded(None, Some(1 << 20)), bounded(None, None));
         let began = Instant::now();
-        let readers = (0..8).map(|_| {
+        let readers = (0..8).map(|reader| {
             let slow = slow.clone();
             tokio::spawn(async move {
                 for _ in 0..2 {
                     let gate = slow.replays().expect("a bound").clone();
-                    gate.pass(1 << 20).await.moved(1 << 20);
+                    gate.pass(ReaderId(reader), 1 << 20).await.moved(1 << 20);
                 }
             })
         });

@@ -2,6 +2,7 @@
 //! ends with every record once.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
@@ -221,6 +222,47 @@ fn a_topic_has_every_record_once_whenever_its_replay_is_killed() {
     assert_eq!(others["value"], "somebody else's");
     let source = records(&broker.run("consume t --to end --output json"));
     assert_eq!(same_everywhere(&copied), same_everywhere(&source));
+}
+
+#[test]
+fn standard_output_has_every_record_after_a_kill_and_it_is_told_that_the_last_ones_come_again() {
+    let (broker, places) = (Broker::start(SMALL), Places::new());
+    history(&broker, 30_000);
+    let notes = places.at("notes");
+    let words =
+        format!("replay run t --to-stdout --checkpoint {} --rate-limit 1500KiB/s", notes.display());
+    let mut replay = broker.spawn(&words);
+    let mut output = replay.stdout.take().expect("standard output");
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        output.read_to_string(&mut text).expect("text");
+        text
+    });
+    wait_for("a replay that comes further", || {
+        checkpoint(&notes).filter(|told| number(&told["records"]) > 0)
+    });
+    interrupt(&replay, Signal::KILL);
+    replay.wait().expect("wait");
+    // The line at which it was killed may be cut.
+    let before = reader.join().expect("a reader");
+    let whole = before.rfind('\n').map_or(0, |end| end + 1);
+
+    let done = broker.command(&words).assert().success();
+    let done = done.get_output();
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(told.contains("written again") && told.contains(">>"), "{told}");
+    let after = String::from_utf8_lossy(&done.stdout);
+    let mut given = BTreeMap::new();
+    for (partition, of) in records(&[&before[..whole], &after].concat()) {
+        for record in of {
+            let place = (partition, number(&record["offset"]));
+            let same = given.insert(place, record.clone()).is_none_or(|twice| twice == record);
+            assert!(same, "{record}");
+        }
+    }
+    let consumed = records(&broker.run("consume t --to end --output json"));
+    assert_eq!(given.len(), 30_000);
+    assert!(given.into_values().eq(consumed.into_values().flatten()), "every record, as it is");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a manifest with many segments costs: its opening, its memory, and a lookup in it.
 //!
 //! `cargo bench -p icecore-tiering --bench many_rows` fills a manifest with rows by SQL, opens it as
-//! a start does, and looks up random offsets of random partitions, one after the other. Then it asks what
-//! every partition has, as `/v1/partitions` does, ends the oldest segments of one, and closes while the
+//! a start does, and looks up random offsets of random partitions, one after the other, and random times of
+//! ten partitions. Then it asks what every partition has, as `/v1/partitions` does, ends the oldest segments of one, and closes while the
 //! same waits in ten more. `ROWS` (1,000,000 and 10,000,000), `PARTITIONS` (1000) and `LOOKUPS` (100,000)
 //! set the size.
 
@@ -70,6 +70,7 @@ async fn measure(rows: i64) -> Result<(), Failed> {
     println!("  opened, and the end of each partition found, in {} ms", took.as_millis());
     println!("  resident memory: {before} KiB before, {after} KiB after");
     look_up(&tiering, rows / partitions, partitions).await?;
+    look_up_times(&tiering, rows / partitions, partitions).await?;
     println!("  resident memory after the lookups: {} KiB", resident_kib()?);
     let began = Instant::now();
     for partition in 0..i32::try_from(partitions)? {
@@ -148,13 +149,7 @@ fn fill(path: &Path, rows: i64, partitions: i64) -> Result<(), Failed> {
 }
 
 async fn look_up(tiering: &Tiering, segments: i64, partitions: i64) -> Result<(), Failed> {
-    let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut roll = move |below: i64| {
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        i64::try_from(dice % below.unsigned_abs())
-    };
+    let mut roll = dice();
     let mut took = Vec::new();
     for _ in 0..number("LOOKUPS", 100_000) {
         let key = PartitionKey::new("t", topic(), i32::try_from(roll(partitions)?)?);
@@ -165,11 +160,42 @@ async fn look_up(tiering: &Tiering, segments: i64, partitions: i64) -> Result<()
         let base = found.map(|segment| segment.base.get());
         assert_eq!(base, Some(offset - offset % RECORDS), "the segment that holds it");
     }
+    tell("lookup", took)
+}
+
+/// Every segment is a millisecond later than the one before.
+async fn look_up_times(tiering: &Tiering, segments: i64, partitions: i64) -> Result<(), Failed> {
+    let mut roll = dice();
+    let mut took = Vec::new();
+    for _ in 0..number("LOOKUPS", 100_000) / 10 {
+        let key = PartitionKey::new("t", topic(), i32::try_from(roll(partitions.min(10))?)?);
+        let time = roll(segments)? + 1;
+        let began = Instant::now();
+        let found = tiering.find_by_time(&key, time).await?;
+        took.push(began.elapsed());
+        let base = found.map(|segment| segment.base.get());
+        assert_eq!(base, Some((time - 1) * RECORDS), "the first that is late enough");
+    }
+    tell("lookup by time", took)
+}
+
+/// Numbers below a bound, the same ones each time.
+fn dice() -> impl FnMut(i64) -> Result<i64, std::num::TryFromIntError> {
+    let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
+    move |below| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        i64::try_from(dice % below.unsigned_abs())
+    }
+}
+
+fn tell(what: &str, mut took: Vec<Duration>) -> Result<(), Failed> {
     took.sort_unstable();
     let at = |part: usize| took.get(took.len() * part / 1000).copied().unwrap_or_default();
     let sum: Duration = took.iter().sum();
     let mean = sum / u32::try_from(took.len())?;
-    println!("  lookup: mean {mean:?}, median {:?}, p99 {:?}", at(500), at(990));
+    println!("  {what}: mean {mean:?}, median {:?}, p99 {:?}", at(500), at(990));
     Ok(())
 }
 

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::pace::{Passage, ReplayGate};
+use crate::pace::{Passage, ReaderId, ReplayGate};
 
 /// The way of one read.
 pub(super) struct Gates {
+    reader: ReaderId,
     topic: Option<Arc<ReplayGate>>,
     all: Arc<ReplayGate>,
     bytes: u64,
@@ -14,17 +15,22 @@ pub(super) struct Gates {
 
 impl Gates {
     /// The way of a read of at most `bytes`.
-    pub(super) fn new(topic: Option<Arc<ReplayGate>>, all: &Arc<ReplayGate>, bytes: usize) -> Self {
-        Self { topic, all: all.clone(), bytes: bytes as u64 }
+    pub(super) fn new(
+        reader: ReaderId,
+        topic: Option<Arc<ReplayGate>>,
+        all: &Arc<ReplayGate>,
+        bytes: usize,
+    ) -> Self {
+        Self { reader, topic, all: all.clone(), bytes: bytes as u64 }
     }
 
     /// Waits until the read may begin.
     pub(super) async fn pass(self) -> Passages {
         let topic = match &self.topic {
-            Some(gate) => Some(gate.pass(self.bytes).await),
+            Some(gate) => Some(gate.pass(self.reader, self.bytes).await),
             None => None,
         };
-        Passages { topic, all: self.all.pass(self.bytes).await }
+        Passages { topic, all: self.all.pass(self.reader, self.bytes).await }
     }
 }
 

@@ -14,6 +14,7 @@ mod session;
 use std::sync::Arc;
 
 use super::{Broker, Call};
+use crate::pace::ReaderId;
 use crate::wire::ErrorCode;
 use crate::wire::exchange::{CloseReason, Reply, Started};
 use crate::wire::messages::fetch::{FetchRequest, FetchResponse};
@@ -25,7 +26,8 @@ use session::SessionError;
 
 pub(super) fn start(broker: &Arc<Broker>, call: Call) -> Result<Started, CloseReason> {
     let request: FetchRequest<'_> = call.body()?;
-    let plan = match FetchPlan::new(broker, call.version, &request) {
+    let reader = ReaderId(call.frame.connection.id.0);
+    let plan = match FetchPlan::new(broker, call.version, reader, &request) {
         Ok(plan) => plan,
         Err(error) => return Ok(Started::Ready(refuse(&call, error))),
     };

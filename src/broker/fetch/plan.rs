@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use super::Broker;
 use super::session::{SessionError, SessionFetch, SessionRequest, TopicKey, Wanted};
+use crate::pace::ReaderId;
 use crate::replica::Isolation;
 use crate::wire::messages::fetch::{FetchRequest, FetchTopic, ForgottenTopic};
 
 /// A fetch that is under way.
 #[derive(Debug)]
 pub(super) struct FetchPlan {
+    /// Who asks.
+    pub(super) reader: ReaderId,
     /// How long to wait for `min_bytes`.
     pub(super) wait: Duration,
     /// Answer as soon as so many bytes of records are there.
@@ -31,6 +34,7 @@ impl FetchPlan {
     pub(super) fn new(
         broker: &Broker,
         version: i16,
+        reader: ReaderId,
         request: &FetchRequest<'_>,
     ) -> Result<Self, SessionError> {
         let by_id = version >= TOPIC_IDS_FROM;
@@ -51,6 +55,7 @@ impl FetchPlan {
         let bytes = |value: i32| usize::try_from(value).unwrap_or(0);
         let max_bytes = bytes(request.max_bytes).min(broker.config.fetch_max_bytes());
         Ok(Self {
+            reader,
             wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
             // More than one reply may hold would be waited for in vain.
             min_bytes: bytes(request.min_bytes).min(max_bytes),

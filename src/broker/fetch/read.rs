@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
@@ -87,8 +88,8 @@ pub(super) struct ElsewhereRead {
     pub(super) min_one: bool,
     /// The gate of its topic, where it has to pass one.
     topic_gate: Option<Arc<ReplayGate>>,
-    /// Whether that gate was closed when it was looked at.
-    held_back: bool,
+    /// Until when that gate was closed, if it was when it was looked at.
+    held_back: Option<Instant>,
 }
 
 /// Looks at a partition without waiting for a disk. `left` is what remains of the request's
@@ -115,7 +116,7 @@ pub(super) fn look(
                 true => partition.paces().replays().cloned(),
                 false => None,
             };
-            let held_back = topic_gate.as_ref().is_some_and(|gate| gate.is_busy());
+            let held_back = topic_gate.as_ref().and_then(|gate| gate.busy_until());
             Looked::Elsewhere(ElsewhereRead {
                 replicas: broker.replicas.clone(),
                 by_id: matches!(wanted.topic, TopicKey::Id(_)),
@@ -180,8 +181,8 @@ impl ElsewhereRead {
         self.topic_gate.clone()
     }
 
-    /// Whether it has to wait for its topic's rate.
-    pub(super) fn is_held_back(&self) -> bool {
+    /// Until when at least it has to wait for its topic's rate; `None` if it need not.
+    pub(super) fn held_back(&self) -> Option<Instant> {
         self.held_back
     }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::Broker;
-use super::gates::Gates;
+use super::gates::{Gates, Passages};
 use super::plan::FetchPlan;
 use super::read::{Looked, PartitionRead, look};
 use crate::replica::FetchWaiter;
@@ -39,7 +39,7 @@ pub(super) async fn run(broker: &Arc<Broker>, plan: &FetchPlan) -> Vec<Partition
             if let (Some(arrived_at), true) = (arrived_at, round.is_of_the_tail()) {
                 broker.paces.tail_fetch.note(arrived_at.elapsed());
             }
-            return round.finish(broker, plan).await;
+            return round.finish(broker, plan, waiter).await;
         }
         tokio::select! {
             () = waiter.woken() => {}
@@ -62,6 +62,8 @@ fn park(broker: &Broker, plan: &FetchPlan, waiter: &Arc<FetchWaiter>) {
 struct Round {
     looked: Vec<Looked>,
     bytes: usize,
+    /// What nobody has a claim on.
+    left: usize,
     failed: bool,
     elsewhere: bool,
 }
@@ -70,7 +72,7 @@ impl Round {
     fn look(broker: &Broker, plan: &FetchPlan) -> Self {
         let image = broker.image.load();
         let looked = Vec::with_capacity(plan.session.wanted.len());
-        let mut round = Self { looked, bytes: 0, failed: false, elsewhere: false };
+        let mut round = Self { looked, bytes: 0, left: 0, failed: false, elsewhere: false };
         let (mut left, mut min_one) = (plan.max_bytes, true);
         for wanted in &plan.session.wanted {
             let looked = look(broker, &image, plan, wanted, left, min_one);
@@ -84,7 +86,7 @@ impl Round {
                 // Its size is known only later: it counts as all that it may take (as in Kafka).
                 Looked::Elsewhere(read) => {
                     round.elsewhere = true;
-                    if !read.is_held_back() {
+                    if read.held_back().is_none() {
                         left = left.saturating_sub(read.max_bytes);
                         min_one = false;
                     }
@@ -92,18 +94,23 @@ impl Round {
             }
             round.looked.push(looked);
         }
-        round.give_rest(left, min_one);
+        round.left = round.give_rest(left, min_one);
         round
     }
 
-    /// Gives those that are held back by their topic's rate what the others leave. They are not sent
-    /// to the end of the session while they get nothing: in their place they would take all, each time.
-    fn give_rest(&mut self, mut left: usize, mut min_one: bool) {
-        for looked in &mut self.looked {
+    /// Gives those that are held back by their topic's rate what the others leave, first to those whose
+    /// turn comes soonest. They are not sent to the end of the session while they get nothing: in their
+    /// place they would take all, each time. What is left then.
+    fn give_rest(&mut self, mut left: usize, mut min_one: bool) -> usize {
+        let looked = self.looked.iter_mut();
+        let held = looked.filter_map(|looked| match looked {
+            Looked::Elsewhere(read) => Some((read.held_back()?, looked)),
+            Looked::Here(_) => None,
+        });
+        let mut held: Vec<_> = held.collect();
+        held.sort_by_key(|(until, _)| *until);
+        for (_, looked) in held {
             let Looked::Elsewhere(read) = looked else { continue };
-            if !read.is_held_back() {
-                continue;
-            }
             read.max_bytes = read.max_bytes.min(left);
             read.min_one = min_one;
             left -= read.max_bytes;
@@ -112,6 +119,7 @@ impl Round {
                 *looked = Looked::Here(read.nothing_yet());
             }
         }
+        left
     }
 
     fn is_enough(&self, plan: &FetchPlan) -> bool {
@@ -123,72 +131,121 @@ impl Round {
         self.bytes > 0 && !self.elsewhere && !self.failed
     }
 
-    /// Waits for what lies elsewhere, but never lets it hold up what is ready.
-    async fn finish(self, broker: &Broker, plan: &FetchPlan) -> Vec<PartitionRead> {
+    /// Waits for what lies elsewhere, but never lets it hold up what is ready, or comes meanwhile.
+    async fn finish(
+        self,
+        broker: &Broker,
+        plan: &FetchPlan,
+        waiter: Arc<FetchWaiter>,
+    ) -> Vec<PartitionRead> {
         let deadline = Instant::now() + broker.config.remote_fetch_max_wait();
         let (mut reads, mut late) = (Vec::with_capacity(self.looked.len()), Vec::new());
+        let (mut here, mut left) = (Vec::new(), self.left);
         for (at, looked) in self.looked.into_iter().enumerate() {
             reads.push(match looked {
-                Looked::Here(read) => read,
+                Looked::Here(read) => {
+                    here.push(at);
+                    read
+                }
                 Looked::Elsewhere(read) => {
                     let nothing_yet = read.nothing_yet();
                     let all = &broker.paces.replays;
                     let gates = read
                         .is_replay()
-                        .then(|| Gates::new(read.topic_gate(), all, read.max_bytes));
+                        .then(|| Gates::new(plan.reader, read.topic_gate(), all, read.max_bytes));
                     late.push(begun(at, gates, read.run()));
                     nothing_yet
                 }
             });
         }
-        gather(&mut reads, late, plan.min_bytes, deadline).await;
+        let look_again = |reads: &mut [PartitionRead]| {
+            let waiter = FetchWaiter::new();
+            park(broker, plan, &waiter);
+            look_again(broker, plan, reads, &here, &mut left);
+            waiter
+        };
+        gather(&mut reads, late, plan.min_bytes, deadline, (waiter, look_again)).await;
         reads
     }
 }
 
+/// Looks once more at partitions that had nothing, for what has come since. `left` is the room that is
+/// nobody's; what is late keeps its own.
+fn look_again(
+    broker: &Broker,
+    plan: &FetchPlan,
+    reads: &mut [PartitionRead],
+    here: &[usize],
+    left: &mut usize,
+) {
+    let image = broker.image.load();
+    for at in here {
+        let (Some(read), Some(wanted)) = (reads.get_mut(*at), plan.session.wanted.get(*at)) else {
+            continue;
+        };
+        if !read.slices.is_empty() {
+            continue;
+        }
+        if let Looked::Here(now) = look(broker, &image, plan, wanted, *left, false) {
+            *left = left.saturating_sub(now.len());
+            *read = now;
+        }
+    }
+}
+
 /// A read that is under way, with its place in the answer.
-type Late = BoxFuture<'static, (usize, PartitionRead)>;
+type Late = BoxFuture<'static, (usize, PartitionRead, Option<Passages>)>;
 
 /// A read that waits for the disk or the store. Of the remote tier it first waits for its turn among
-/// its topic's replays and among all, as long as its client does. Once begun it is a task of its own: it goes on when the
-/// client's wait ends, and fills the caches for its next fetch.
+/// its topic's replays and among all, as long as its client does. Once begun it is a task of its own: it
+/// goes on when the client's wait ends, and fills the caches for its next fetch. It has passed for what it
+/// gives to a client: when nobody takes it, the next fetch gets it for its turn.
 fn begun(
     at: usize,
     gates: Option<Gates>,
     read: impl Future<Output = PartitionRead> + Send + 'static,
 ) -> Late {
     Box::pin(async move {
-        let task = match gates {
-            None => tokio::spawn(read),
-            Some(gates) => {
-                let passages = gates.pass().await;
-                tokio::spawn(async move {
-                    let read = read.await;
-                    passages.moved(read.len());
-                    read
-                })
-            }
+        let passages = match gates {
+            None => None,
+            Some(gates) => Some(gates.pass().await),
         };
-        (at, task::done(task).await)
+        let task = tokio::spawn(async move { (read.await, passages) });
+        let (read, passages) = task::done(task).await;
+        (at, read, passages)
     })
 }
 
 /// Puts late reads into their places until there is enough, and a moment longer, or the time is up.
-/// What is later comes with the next fetch.
-async fn gather(reads: &mut [PartitionRead], late: Vec<Late>, min_bytes: usize, deadline: Instant) {
+/// What is later comes with the next fetch. Whenever partitions have grown, they are looked at again, by
+/// what gives the next waiter.
+async fn gather(
+    reads: &mut [PartitionRead],
+    late: Vec<Late>,
+    min_bytes: usize,
+    deadline: Instant,
+    (mut grown, mut look_again): (
+        Arc<FetchWaiter>,
+        impl FnMut(&mut [PartitionRead]) -> Arc<FetchWaiter>,
+    ),
+) {
     let mut late = FuturesUnordered::from_iter(late);
-    let mut bytes: usize = reads.iter().map(PartitionRead::len).sum();
-    let mut failed = reads.iter().any(|read| read.error.is_some());
     loop {
+        let bytes: usize = reads.iter().map(PartitionRead::len).sum();
+        let failed = reads.iter().any(|read| read.error.is_some());
         let is_enough = failed || (bytes > 0 && bytes >= min_bytes);
         let until = if is_enough { deadline.min(Instant::now() + GRACE) } else { deadline };
-        match timeout_at(until, late.next()).await {
-            Ok(Some((at, read))) => {
-                bytes += read.len();
-                failed |= read.error.is_some();
-                reads[at] = read;
-            }
-            Ok(None) | Err(_) => return,
+        tokio::select! {
+            biased;
+            read = late.next() => match read {
+                Some((at, read, passages)) => {
+                    passages.into_iter().for_each(|passages| passages.moved(read.len()));
+                    reads[at] = read;
+                }
+                None => return,
+            },
+            () = grown.woken(), if !is_enough => grown = look_again(reads),
+            () = sleep_until(until) => return,
         }
     }
 }
@@ -201,8 +258,9 @@ mod tests {
 
     use super::*;
     use crate::model::FileSlice;
-    use crate::pace::ReplayGate;
+    use crate::pace::{ReaderId, ReplayGate};
 
+    const READER: ReaderId = ReaderId(1);
     const WAIT: Duration = Duration::from_millis(500);
 
     fn of(bytes: u64) -> PartitionRead {
@@ -221,7 +279,8 @@ mod tests {
     async fn gathered(late: Vec<Late>, min_bytes: usize) -> (Vec<usize>, Duration) {
         let mut reads: Vec<_> = late.iter().map(|_| PartitionRead::default()).collect();
         let began = Instant::now();
-        gather(&mut reads, late, min_bytes, began + WAIT).await;
+        let nobody = (FetchWaiter::new(), |_: &mut [PartitionRead]| FetchWaiter::new());
+        gather(&mut reads, late, min_bytes, began + WAIT, nobody).await;
         (reads.iter().map(PartitionRead::len).collect(), began.elapsed())
     }
 
@@ -260,9 +319,9 @@ mod tests {
     async fn a_replay_that_has_no_share_left_holds_up_nobody_and_reads_nothing() {
         let gate = Arc::new(ReplayGate::default());
         gate.set_share(Some(1000));
-        gate.pass(100_000).await.moved(100_000);
+        gate.pass(READER, 100_000).await.moved(100_000);
         let begins = Arc::new(AtomicBool::new(false));
-        let replay = begun(1, Some(Gates::new(None, &gate, 1 << 20)), {
+        let replay = begun(1, Some(Gates::new(READER, None, &gate, 1 << 20)), {
             let begins = begins.clone();
             async move {
                 begins.store(true, Ordering::SeqCst);
@@ -277,18 +336,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_was_read_for_a_fetch_that_has_left_is_no_loss_for_the_next_one() {
+        let gate = Arc::new(ReplayGate::default());
+        gate.set_share(Some(1000));
+        let gates = || Some(Gates::new(READER, None, &gate, 1_000_000));
+        let far = begun(0, gates(), async {
+            sleep(Duration::from_secs(3)).await;
+            of(1_000_000)
+        });
+        let (lens, took) = gathered(vec![far], 1).await;
+        assert_eq!((lens, took), (vec![0], WAIT));
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(gate.moved(), 0, "nobody was given anything");
+        let cached = begun(0, gates(), async { of(1_000_000) });
+        assert_eq!(gathered(vec![cached], 1).await.0, [1_000_000]);
+        assert_eq!(gate.moved(), 1_000_000);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_replay_that_waits_for_its_topic_takes_nothing_of_what_all_share() {
         let (all, slow) = (Arc::new(ReplayGate::default()), Arc::new(ReplayGate::default()));
         all.set_share(Some(1 << 20));
         slow.set_ceiling(Some(1));
-        slow.pass(1000).await.moved(1000);
-        let held = begun(0, Some(Gates::new(Some(slow.clone()), &all, 1 << 20)), async { of(9) });
-        let other = begun(1, Some(Gates::new(None, &all, 1 << 20)), async { of(5) });
+        slow.pass(READER, 1000).await.moved(1000);
+        let held =
+            begun(0, Some(Gates::new(READER, Some(slow.clone()), &all, 1 << 20)), async { of(9) });
+        let other = begun(1, Some(Gates::new(READER, None, &all, 1 << 20)), async { of(5) });
         let (lens, took) = gathered(vec![held, other], 1).await;
         assert_eq!(lens, [0, 5]);
         assert!(took < Duration::from_millis(30), "{took:?}");
         slow.set_ceiling(None);
-        let held = begun(0, Some(Gates::new(Some(slow), &all, 1 << 20)), async { of(9) });
+        let held = begun(0, Some(Gates::new(READER, Some(slow), &all, 1 << 20)), async { of(9) });
         assert_eq!(gathered(vec![held], 1).await.0, [9], "its bound is gone");
         assert_eq!(all.moved(), 14, "what passes a topic's gate passes that of all");
     }

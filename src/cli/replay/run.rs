@@ -38,6 +38,10 @@ const ABOUT_CHECKPOINTS: &str = "With --checkpoint a replay that was stopped or 
     records keep key, value, headers, time and partition, and get new offsets. Give it a retention.ms \
     that keeps records as old as those: -1 keeps all.";
 
+/// For who goes on to standard output, of which nobody knows how much of it was taken.
+const STDOUT_AGAIN: &str = "what standard output was given since the last checkpoint is written again, \
+    and the line at which the replay stopped may be cut; into a file go on with >>, since > empties it";
+
 /// `icecore replay run ...`.
 #[derive(Debug, Parser)]
 #[command(after_help = format!("{ABOUT_CHECKPOINTS}\n\n{TIME_HELP}"))]
@@ -213,7 +217,10 @@ impl Args {
             (None, Some(_), None) => {
                 bail!("the checkpoint does not say how far the topic was written: remove it")
             }
-            (None, None, _) => Ok(Sink::stdout()),
+            (None, None, _) => {
+                eprintln!("{STDOUT_AGAIN}");
+                Ok(Sink::stdout())
+            }
         }
     }
 

@@ -47,7 +47,12 @@ pub(super) enum Job {
     },
     /// Note in its entry how a chunk stands now.
     Moved { slot: u32, key: ChunkKey },
+    /// Something that takes a chunk's room in memory.
+    InRoom(InRoom),
 }
+
+/// What is done in a thread's room for one chunk.
+pub(super) type InRoom = Box<dyn FnOnce(&mut [u8]) + Send>;
 
 /// Ends its threads when it is dropped, after what is queued.
 pub(super) struct Lanes {

@@ -52,6 +52,7 @@ mod worker;
 mod writeback;
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -69,6 +70,7 @@ use lanes::{Job, Lanes};
 use parking_lot::Mutex;
 use pin::Reserved;
 use shared::Shared;
+use tokio::sync::oneshot;
 
 /// The cache's unit: a multiple of the block that a checksum of the `.index` object covers.
 pub(crate) const CHUNK_BYTES: u64 = 256 << 10;
@@ -221,6 +223,22 @@ impl Cache {
     /// The bytes of all chunks that can be found.
     pub(crate) fn held_bytes(&self) -> u64 {
         self.shared.slots.lock().held_bytes()
+    }
+
+    /// Does something on a thread of the cache, which has room for a chunk in memory: it is not zeroed,
+    /// and used again and again. Jobs with the same number are done one after another.
+    ///
+    /// # Errors
+    /// When the threads do not get to it in time.
+    pub(crate) async fn in_room<T: Send + 'static>(
+        &self,
+        number: u32,
+        work: impl FnOnce(&mut [u8]) -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let (done, answer) = oneshot::channel();
+        // Who asked may have left.
+        let work = move |room: &mut [u8]| drop(done.send(work(room)));
+        self.lanes.run(number, Job::InRoom(Box::new(work)), answer).await
     }
 
     async fn take(&self) -> Reserved {

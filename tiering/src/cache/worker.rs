@@ -50,6 +50,7 @@ pub(super) fn run(shared: &Arc<Shared>, mut jobs: mpsc::Receiver<Job>) {
                 let bytes = &mut buffer[..len as usize];
                 drop(done.send(check(shared, hold, &key, is_right, bytes)));
             }
+            Job::InRoom(work) => work(&mut buffer),
             Job::Moved { slot, key } => {
                 if let Err(error) = note_standing(shared, slot, &key) {
                     tracing::debug!(%error, "the cache's index does not take how a chunk stands");

@@ -72,12 +72,15 @@ fn a_question_of_a_client_or_a_scrape_costs_the_same_whatever_the_history() {
         limit: 100,
         skip: 0,
     };
+    let times = query::times(&reader, id).unwrap().expect("a long partition");
+    let early = times.block_of(middle.get()).expect("a row that is late enough");
     let costs = [
         ("floor", steps(&reader, |c| query::floor(c, id, middle))),
         ("last", steps(&reader, |c| query::floor(c, id, Offset::MAX))),
         ("next after", steps(&reader, |c| query::next_after(c, id, middle))),
         ("at", steps(&reader, |c| query::at(c, id, middle))),
         ("by time, late", steps(&reader, |c| query::by_time(c, id, end.get()))),
+        ("by time, early", steps(&reader, |c| query::by_time_in(c, id, &early, middle.get()))),
         ("bounds", steps(&reader, |c| sums::bounds(c, id))),
         ("totals", steps(&reader, sums::totals)),
         ("sums", steps(&reader, sums::of_topics)),
@@ -88,5 +91,9 @@ fn a_question_of_a_client_or_a_scrape_costs_the_same_whatever_the_history() {
     assert!(dear.is_empty(), "more than {STEPS_MAX} steps: {dear:?}");
     let all = RowRange { from: Offset::ZERO, to: Offset::MAX, remote: None, limit: 5000 };
     let walk = steps(&reader, |c| query::rows(c, id, &all));
-    assert!(walk > STEPS_MAX, "a walk over all rows would show, and takes {walk}");
+    let walks = [walk, steps(&reader, |c| query::by_time(c, id, middle.get()))];
+    assert!(
+        walks.iter().all(|walk| *walk > STEPS_MAX),
+        "a walk over all rows would show, and takes {walks:?}"
+    );
 }

@@ -27,6 +27,9 @@ mod query;
 mod reader;
 mod row;
 mod sums;
+mod times;
+#[cfg(test)]
+mod times_test;
 mod transition;
 mod writer;
 
@@ -187,14 +190,33 @@ impl Manifest {
         self.readers.look_up(move |conn| query::next_after(conn, id, offset)).await
     }
 
-    /// The first live row whose largest timestamp is at least `timestamp_ms`.
+    /// The first live row whose largest timestamp is at least `timestamp_ms`. Of a long partition where
+    /// nothing has changed since the last two were asked for, some rows are looked at; otherwise all that
+    /// are late enough.
     pub(crate) async fn find_by_time(
         &self,
         partition: &PartitionKey,
         timestamp_ms: i64,
     ) -> Result<Option<Segment>, ManifestError> {
         let id = partition.id();
-        self.readers.read(move |conn| query::by_time(conn, id, timestamp_ms)).await
+        if let Some(times) = self.cache.times(id) {
+            let Some(bases) = times.block_of(timestamp_ms) else { return Ok(None) };
+            let in_block = move |conn: &_| query::by_time_in(conn, id, &bases, timestamp_ms);
+            if let Some(found) = self.readers.look_up(in_block).await? {
+                return Ok(Some(found));
+            }
+            // It has changed in this moment.
+        }
+        let cache = Arc::clone(&self.cache);
+        let look_up = move |conn: &_| {
+            if let Some(ticket) = cache.asked(id) {
+                let times = query::times(conn, id);
+                let times = times.inspect_err(|_| cache.remember_times(id, ticket, None))?;
+                cache.remember_times(id, ticket, times);
+            }
+            query::by_time(conn, id, timestamp_ms)
+        };
+        self.readers.read(look_up).await
     }
 
     /// A page of rows in offset order.

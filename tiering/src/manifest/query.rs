@@ -1,10 +1,12 @@
 //! Which rows there are. Each question uses the primary key or one index.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 
 use super::row::select;
+use super::times::{ROWS_MIN, Times};
 use super::{ManifestError, row};
 use crate::ids::{Offset, SegmentId, TopicId};
 use crate::partition::PartitionKey;
@@ -83,6 +85,46 @@ pub(super) fn by_time(
           WHERE topic_id = ?1 AND partition = ?2 AND max_timestamp_ms >= ?3 AND remote_state = 2)"
     );
     one(connection, BY_TIME, params![topic_id.as_bytes(), partition, timestamp_ms])
+}
+
+/// The same, where the row has its base in a range.
+pub(super) fn by_time_in(
+    connection: &Connection,
+    (topic_id, partition): Id,
+    bases: &Range<Offset>,
+    timestamp_ms: i64,
+) -> Result<Option<Segment>, ManifestError> {
+    // The plus keeps SQLite from the index by time, which would be looked through from there on.
+    const IN: &str = select!(
+        "s.topic_id = ?1 AND s.partition = ?2 AND s.base_offset >= ?3 AND s.base_offset < ?4 \
+         AND +s.max_timestamp_ms >= ?5 AND s.remote_state = 2 ORDER BY s.base_offset LIMIT 1"
+    );
+    let (from, to) = (bases.start.get(), bases.end.get());
+    one(connection, IN, params![topic_id.as_bytes(), partition, from, to, timestamp_ms])
+}
+
+/// The times of a partition; `None` of one that is not long.
+pub(super) fn times(
+    connection: &Connection,
+    (topic_id, partition): Id,
+) -> Result<Option<Times>, ManifestError> {
+    let mut count = connection.prepare_cached(
+        "SELECT coalesce(sum(segments), 0) FROM sums \
+         WHERE topic_id = ?1 AND partition = ?2 AND remote_state = 2",
+    )?;
+    let id = params![topic_id.as_bytes(), partition];
+    let count: i64 = count.query_row(id, |row| row.get(0))?;
+    if count.unsigned_abs() < ROWS_MIN {
+        return Ok(None);
+    }
+    // The index has both of what is asked, in fewer pages than the rows.
+    let mut all = connection.prepare_cached(
+        "SELECT base_offset, max_timestamp_ms FROM segments INDEXED BY segments_by_time \
+         WHERE topic_id = ?1 AND partition = ?2 AND remote_state = 2",
+    )?;
+    let read = |row: &rusqlite::Row<'_>| Ok((Offset::new(row.get(0)?), row.get(1)?));
+    let all = all.query_map(params![topic_id.as_bytes(), partition], read)?;
+    Ok(Some(Times::of(all.collect::<Result<_, _>>()?)))
 }
 
 pub(super) fn rows(

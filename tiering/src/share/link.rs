@@ -27,6 +27,8 @@ use crate::checksum::crc64;
 pub(super) const HELLO_MAX: Duration = Duration::from_secs(1);
 /// Asks of one guest that are open at a time.
 pub(super) const ASKS_MAX: usize = 64;
+/// Frames that are sent with one call: slots are let go of in many at a time.
+const FRAMES_MAX: usize = 64;
 /// Fills of one guest that are open at a time.
 pub(super) const FILLS_MAX: usize = 8;
 
@@ -143,8 +145,14 @@ impl Connected {
             }
         };
         let tell = async {
-            while let Some(frame) = out.recv().await {
-                if sink.send(frame).await.is_err() {
+            let mut frames = Vec::with_capacity(FRAMES_MAX);
+            while out.recv_many(&mut frames, FRAMES_MAX).await > 0 {
+                for frame in frames.drain(..) {
+                    if sink.feed(frame).await.is_err() {
+                        return;
+                    }
+                }
+                if sink.flush().await.is_err() {
                     return;
                 }
             }

@@ -142,12 +142,17 @@ impl Lender {
 }
 
 impl Loan {
-    /// Reads the chunk. Blocks.
-    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; self.place.len as usize];
+    /// Reads the chunk into the start of a room that is large enough. Blocks.
+    pub(super) fn read<'r>(&self, room: &'r mut [u8]) -> io::Result<&'r [u8]> {
+        let bytes = room.get_mut(..self.place.len as usize).ok_or(io::ErrorKind::InvalidInput)?;
         let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        file.read_exact_at(&mut bytes, self.lender.bytes(self.place.slot).start)?;
+        file.read_exact_at(bytes, self.lender.bytes(self.place.slot).start)?;
         Ok(bytes)
+    }
+
+    /// The number of its slot.
+    pub(super) fn slot(&self) -> u32 {
+        self.place.slot
     }
 
     /// How many bytes it has.

@@ -206,15 +206,16 @@ impl Found {
 impl Lent {
     async fn check(self, is_right: Option<IsRight>) -> Option<Arc<Pin>> {
         let Self { state, link, key, loan } = self;
-        let check = move || {
-            let right = match is_right {
-                Some(is_right) => loan.read().is_ok_and(|bytes| is_right(&bytes)),
-                // Who asked reads all of it before it believes any.
-                None => true,
-            };
-            right.then_some(loan)
+        let checked = match is_right {
+            Some(is_right) => {
+                let (here, slot) = (state.here(), loan.slot());
+                let check =
+                    move |room: &mut [u8]| loan.read(room).is_ok_and(is_right).then_some(loan);
+                here.in_room(slot, check).await.ok()?
+            }
+            // Who asked reads all of it before it believes any.
+            None => Some(loan),
         };
-        let checked = tokio::task::spawn_blocking(check).await.ok()?;
         let Some(pin) = checked.and_then(Loan::into_pin) else {
             state.counters.wrong_chunks.bump();
             link.wrong(key);
@@ -269,7 +270,7 @@ impl Claim {
             }
             self.state.counters.guest_fallbacks.bump();
         }
-        let here = self.here();
+        let here = self.state.here();
         let pin = here.reserve().await?.fill(key, self.class, bytes).await?;
         if let By::Owner(flights) = &mut self.by {
             // Not before the chunk can be found.
@@ -277,10 +278,12 @@ impl Claim {
         }
         Ok(pin)
     }
+}
 
+impl State {
     /// The cache whose files this process may write.
     fn here(&self) -> Arc<Cache> {
-        match &**self.state.role.load() {
+        match &**self.role.load() {
             Role::Owner(owner) => Arc::clone(&owner.cache),
             Role::Guest(guest) => Arc::clone(&guest.spare),
         }
