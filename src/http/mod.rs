@@ -1,5 +1,6 @@
 //! The HTTP port: metrics, health, where each partition's bytes lie and who reads them, how much room
-//! the disk has, tiering policies, and long work on the object store. No answer waits for that work: it is begun, and asked for again.
+//! the disk has, tiering policies, and long work on the object store. No answer waits for that work: it is
+//! begun, and asked for again.
 //!
 //! | path | answer |
 //! |---|---|

@@ -150,8 +150,8 @@ impl Round {
 type Late = BoxFuture<'static, (usize, PartitionRead)>;
 
 /// A read that waits for the disk or the store. Of the remote tier it first waits for its turn among
-/// its topic's replays and among all, as long as its client does. Once begun it is a task of its own: it goes on when the
-/// client's wait ends, and fills the caches for its next fetch.
+/// its topic's replays and among all, as long as its client does. Once begun it is a task of its own: it
+/// goes on when the client's wait ends, and fills the caches for its next fetch.
 fn begun(
     at: usize,
     gates: Option<Gates>,
