@@ -7,6 +7,7 @@ mod checks;
 mod config;
 mod demo;
 mod dump;
+mod log_lines;
 mod policies;
 mod policy_files;
 mod policy_rates;
