@@ -50,7 +50,9 @@ pub use self::policies::{
     OverruledSetting, OverruledStatus, PolicyBody, PolicyFrom, PolicyMatch, PolicyOutcome,
     PolicyStatus, SettingFrom, TierPolicies, ValueFrom,
 };
-pub use self::replay_plan::{AskError, PartitionPlan, PlanAsk, ReplayPlan, WarmAsk, Warmed};
+pub use self::replay_plan::{
+    AskError, PartitionPlan, PlanAsk, RateBound, ReplayPlan, WarmAsk, Warmed,
+};
 pub use self::replays::{ConsumerStatus, ReplayStatus, ReplaysStatus};
 
 /// Bounds of the HTTP port.
