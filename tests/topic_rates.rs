@@ -278,7 +278,7 @@ async fn read_only(data_dir: &Path, store: &Path) -> Broker {
         read_only: Some(true),
         ..Places::default()
     };
-    let settings = vec![("tiering.follow.interval.ms".to_owned(), "50".to_owned())];
+    let settings = vec![("tiering.follow.interval.ms".to_owned(), "100".to_owned())];
     let config = BrokerConfig::load(&Sources { file: None, places, settings });
     Broker::over(config.expect("good settings")).await
 }
@@ -286,7 +286,7 @@ async fn read_only(data_dir: &Path, store: &Path) -> Broker {
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_of_a_read_only_server_keep_to_the_rate_that_the_cluster_has_for_the_topic() {
     let dirs = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
-    let telling = [&OFTEN[..], &[("tiering.meta.upload.interval.ms", "50")]].concat();
+    let telling = [&OFTEN[..], &[("tiering.meta.upload.interval.ms", "100")]].concat();
     let broker = Broker::start(dirs.0.path(), &telling).await;
     let mut client = Client::connect(broker.address).await;
     with_history(&mut client, 4_000).await;
