@@ -68,6 +68,19 @@ fn a_file_of_policies_is_applied_any_number_of_times_and_takes_nothing_away() {
 }
 
 #[test]
+fn a_policy_that_hides_one_of_the_brokers_file_says_what_that_one_gave() {
+    let settings = "\"retention.ms\" = \"9d\", \"segment.ms\" = \"1h\"";
+    let dir = tempfile::tempdir().expect("dir");
+    std::fs::write(dir.path().join("icecore.toml"), policy("long", "\"t\"", settings))
+        .expect("write");
+    let broker = Broker::start_in(dir, &[]);
+    let told = applied(&broker, &policy("long", "\"t\"", "\"retention.ms\" = \"9d\""), "");
+    let detail = "topics=t, retention.ms=777600000 (9d), no topic's settings change, hides of the broker's \
+                  configuration file: segment.ms=3600000 (1h)";
+    assert_eq!(told, [["long", "created", detail]]);
+}
+
+#[test]
 fn a_file_of_policies_tells_what_follows_before_it_counts() {
     let broker = Broker::start(&[
         "num.partitions=1",

@@ -148,7 +148,12 @@ fn follows(outcome: &PolicyOutcome) -> Vec<String> {
         count => format!("{count} topics change"),
     };
     let (bytes, kept) = (outcome::sum(&outcome.topics), outcome::kept_in_short(&outcome.overruled));
-    let all = [Some(topics), Some(bytes), kept].into_iter().flatten();
+    // Nothing of a policy that was set goes; but one of the broker's file is hidden, whole.
+    let dropped = outcome.dropped.iter().map(|(name, value)| output::assignment(name, value));
+    let dropped = dropped.collect::<Vec<_>>().join(" ");
+    let hidden = (!dropped.is_empty())
+        .then(|| format!("hides of the broker's configuration file: {dropped}"));
+    let all = [Some(topics), Some(bytes), kept, hidden].into_iter().flatten();
     all.filter(|text| !text.is_empty()).collect()
 }
 
