@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::{BUCKET, FLEET};
+use super::{BUCKET, FLEET, VERSIONS};
 use crate::command::answer;
 use crate::components::Helm;
 
@@ -15,6 +15,10 @@ const OF_ONE_THAT_RUNS: [&str; 4] =
 /// Policies and topics, whose Jobs a stopped broker has not.
 const GIVEN: [&str; 3] =
     ["policies.p.topics[0]=t", "policies.p.settings.retention\\.ms=1d", "topics.t.partitions=1"];
+
+/// The notes as a resource.
+const RESOURCE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: notes\ndata:\n  notes: |\n    \
+    {{- tpl (.Files.Get \"NOTES.txt\") . | nindent 4 }}\n";
 
 /// Holds the notes to that.
 pub(super) fn judge(helm: &Helm, chart: &Path) -> Result<()> {
@@ -48,11 +52,30 @@ pub(super) fn judge(helm: &Helm, chart: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The notes with these values, without a cluster.
+/// The notes with these values. Helm shows them where there is a cluster alone: here a resource of a copy of the
+/// chart has them.
 fn told(helm: &Helm, chart: &Path, values: &[&str]) -> Result<String> {
-    let mut install = helm.command();
-    install.args(["install", "icecore", "--namespace", "snow", "--dry-run=client"]).arg(chart);
-    let text = answer(install.args(values.iter().flat_map(|value| ["--set", value])))?;
-    let (_, notes) = text.split_once("\nNOTES:\n").context("helm tells no notes")?;
-    Ok(notes.to_owned())
+    let copy = crate::root()?.join("target/chart/with-notes");
+    if copy.exists() {
+        std::fs::remove_dir_all(&copy)?;
+    }
+    copy_folder(chart, &copy)?;
+    std::fs::copy(chart.join("templates/NOTES.txt"), copy.join("NOTES.txt"))?;
+    std::fs::write(copy.join("templates/notes.yaml"), RESOURCE)?;
+    let mut template = helm.command();
+    template.args(["template", "icecore", "--namespace", "snow", "--kube-version", VERSIONS[0]]);
+    template.args(["--show-only", "templates/notes.yaml"]).arg(&copy);
+    answer(template.args(values.iter().flat_map(|value| ["--set", value])))
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        match path.is_dir() {
+            true => copy_folder(&path, &to.join(name))?,
+            false => drop(std::fs::copy(&path, to.join(name))?),
+        }
+    }
+    Ok(())
 }
