@@ -40,6 +40,6 @@ pub use producer_snapshot::{
 pub use producers::ProducerError;
 pub use recovery::RecoveryReport;
 pub use seed::LogSeed;
-pub use segment::{Extent, LogSlice, Sealed, TimestampedOffset};
+pub use segment::{Extent, LogSlice, OpenSegments, Sealed, TimestampedOffset};
 pub use tiered::{BatchInspector, Tier, TieredLog, TieredRead};
 pub use write::Appended;

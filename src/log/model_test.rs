@@ -110,7 +110,8 @@ impl Round {
             clean,
         };
         self.trap.disarm();
-        let env = LogEnv { clock: Arc::new(StandingClock), edges: self.trap.clone() };
+        let env =
+            LogEnv { clock: Arc::new(StandingClock), edges: self.trap.clone(), ..LogEnv::real() };
         let opened = Log::open(self.disk.folder(), self.config, at, env);
         self.log = Some(Arc::new(opened.expect("what a crash left is mended").0));
         self.epoch = LeaderEpoch::new(self.epoch.get() + 1);

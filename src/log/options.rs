@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::segment::OpenSegments;
 use crate::env::{Clock, Edges, NoEdges, SystemClock};
 use crate::model::Offset;
 use crate::record::TimestampType;
@@ -53,12 +54,15 @@ pub struct LogEnv {
     pub clock: Arc<dyn Clock>,
     /// Told of every edge of a disk operation.
     pub edges: Arc<dyn Edges>,
+    /// Sealed segments whose files are open: those of all logs of a process together.
+    pub open: Arc<OpenSegments>,
 }
 
 impl LogEnv {
-    /// The real one.
+    /// The real one, for as many open files as the process may have now.
     #[must_use]
     pub fn real() -> Self {
-        Self { clock: Arc::new(SystemClock), edges: Arc::new(NoEdges) }
+        let open = Arc::new(OpenSegments::within_the_limit());
+        Self { clock: Arc::new(SystemClock), edges: Arc::new(NoEdges), open }
     }
 }

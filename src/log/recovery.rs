@@ -24,7 +24,7 @@ use super::options::{LogConfig, LogEnv, OpenAt};
 use super::partition_log::{Log, Segments, Writer};
 use super::producer_snapshot;
 use super::producers::Producers;
-use super::segment::{Active, Extent, Found, Headers, Sealed, View};
+use super::segment::{Active, Extent, Found, Headers, OpenSegments, Sealed, View};
 use crate::model::Offset;
 
 /// What an opening found and mended.
@@ -89,6 +89,7 @@ struct Opening<'a> {
     config: LogConfig,
     at: OpenAt,
     now_ms: i64,
+    open: Arc<OpenSegments>,
     /// Sizes of the log files by base offset.
     logs: BTreeMap<Offset, u64>,
     report: RecoveryReport,
@@ -117,7 +118,8 @@ impl<'a> Opening<'a> {
         let strays = indexes.into_iter().filter(|(base, _)| !logs.contains_key(base));
         strays.map(|(_, index)| index).try_for_each(fs::remove_file)?;
         let now_ms = env.clock.now_ms();
-        Ok(Self { dir, config, at, now_ms, logs, report: RecoveryReport::default() })
+        let (open, report) = (env.open.clone(), RecoveryReport::default());
+        Ok(Self { dir, config, at, now_ms, open, logs, report })
     }
 
     /// The active segment and the sealed ones before it.
@@ -150,7 +152,7 @@ impl<'a> Opening<'a> {
                 self.set_aside(&bases[number + 1..])?;
                 return Ok((active, sealed));
             }
-            sealed.push(active.seal()?);
+            sealed.push(active.seal(&self.open)?);
         }
         unreachable!("the last segment is never taken for a trusted one")
     }
@@ -182,7 +184,7 @@ impl<'a> Opening<'a> {
         // no timestamps, or the segment was not sealed in order.
         let Some(last) = view.times.last()? else { return Ok(None) };
         let extent = Extent { max_timestamp_ms: last.timestamp_ms, ..extent };
-        Ok(Some(Sealed::known(self.dir, base, extent, view.first_timestamp()?)))
+        Ok(Some(Sealed::known(self.dir, base, extent, view.first_timestamp()?, &self.open)))
     }
 
     /// Goes through a segment from the recovery point on, and cuts it after its last whole batch.

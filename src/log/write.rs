@@ -1,17 +1,18 @@
 //! The writing half of a log: append, roll, sync, checkpoint, close.
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::checkpoint::{replace, sync_folder_of};
+use super::checkpoint::replace;
 use super::error::AppendError;
 use super::file_names::{FileKind, path};
 use super::options::LogConfig;
 use super::partition_log::{Log, Segments, Writer};
 use super::producer_snapshot;
 use super::producers::{ProducerEntry, Verdict};
-use super::segment::{Active, Stamped};
+use super::segment::{Active, Sealed, Stamped};
 use crate::env::Edge;
 use crate::model::{LeaderEpoch, Offset, ProducerId};
 use crate::record::{Batch, BatchHeader, TimestampType};
@@ -250,7 +251,7 @@ impl Log {
 
     fn roll(&self, writer: &mut Writer, now_ms: i64) -> io::Result<()> {
         let config = self.config.load();
-        let sealed = writer.active.seal()?;
+        let sealed = writer.active.seal(&self.env.open)?;
         self.env.edges.reached(Edge::SealedBeforeNext)?;
         let next = self.create_next(writer, &config, now_ms).inspect_err(|_| {
             // Were the file still there at the next start, it would end the active segment early.
@@ -288,7 +289,8 @@ impl Log {
     /// Makes every record of now durable. Returns up to where. Blocking.
     ///
     /// # Errors
-    /// When the disk fails: then the log takes no appends until it is opened anew.
+    /// When a file cannot be opened; the next sync may succeed. When the disk fails: then the log takes
+    /// no appends until it is opened anew.
     pub fn sync(&self) -> Result<Offset, AppendError> {
         if let Some(failure) = self.failure() {
             return Err(AppendError::Failed(failure));
@@ -297,24 +299,31 @@ impl Log {
         if self.flushed() >= end {
             return Ok(self.flushed());
         }
-        self.sync_data(self.flushed()).map_err(|error| self.fail(error))?;
+        self.sync_data(self.flushed())?;
         self.flushed.fetch_max(end.get(), Ordering::AcqRel);
         Ok(end)
     }
 
-    /// Syncs the log files of every segment that reaches beyond `from`.
-    fn sync_data(&self, from: Offset) -> io::Result<()> {
-        if self.folder_dirty.swap(false, Ordering::AcqRel)
-            && let Err(error) = sync_folder_of(&path(&self.dir, Offset::ZERO, FileKind::Log))
-        {
-            self.folder_dirty.store(true, Ordering::Release);
-            return Err(error);
-        }
+    /// Syncs the log files of every segment that reaches `from`. One that ends there was synced before
+    /// it was sealed, and is told here that it was.
+    fn sync_data(&self, from: Offset) -> Result<(), AppendError> {
         let segments = self.segments.load_full();
-        for sealed in segments.sealed.iter().filter(|sealed| sealed.end() > from) {
-            sealed.view()?.log.sync_data()?;
+        let first = segments.sealed.partition_point(|sealed| sealed.end() < from);
+        let sealed = &segments.sealed[first..];
+        // What cannot be opened has lost nothing: the next sync may succeed.
+        let write = |error| AppendError::Write(Arc::new(error));
+        let views: Vec<_> =
+            sealed.iter().map(Sealed::view).collect::<io::Result<_>>().map_err(write)?;
+        if self.folder_dirty.swap(false, Ordering::AcqRel) {
+            let synced = File::open(&self.dir)
+                .map_err(write)
+                .and_then(|folder| folder.sync_all().map_err(|error| self.fail(error)));
+            synced.inspect_err(|_| self.folder_dirty.store(true, Ordering::Release))?;
         }
-        segments.active.log.sync_data()
+        let mut logs = views.iter().chain([&segments.active]).map(|view| &view.log);
+        logs.try_for_each(|log| log.sync_data()).map_err(|error| self.fail(error))?;
+        sealed.iter().for_each(Sealed::synced);
+        Ok(())
     }
 
     fn fail(&self, error: io::Error) -> AppendError {
@@ -442,7 +451,7 @@ mod tests {
         let old = open(&place);
         append(&old, b"old");
         old.force_roll().expect("rolled");
-        old.sealed()[0].close();
+        drop(old.sealed()[0].close());
         old.retire();
         std::fs::rename(&place, &aside).expect("renamed");
         let new = open(&place);
@@ -450,6 +459,20 @@ mod tests {
         let read = old.read(Offset::ZERO, 1000, old.log_end(), true);
         assert!(matches!(read, Err(crate::log::ReadError::Io(_))), "{read:?}");
         assert!(old.offset_for_timestamp(0).is_err(), "nor by time");
+    }
+
+    #[test]
+    fn a_sync_that_could_open_nothing_has_lost_nothing_and_the_log_goes_on() {
+        let dir = tempfile::tempdir().expect("dir");
+        let (place, aside) = (dir.path().join("t-0"), dir.path().join("aside"));
+        let log = open(&place);
+        append(&log, b"before");
+        std::fs::rename(&place, &aside).expect("renamed");
+        assert!(matches!(log.sync(), Err(AppendError::Write(_))), "there is no folder to sync");
+        assert_eq!(log.flushed(), Offset::ZERO);
+        std::fs::rename(&aside, &place).expect("renamed");
+        append(&log, b"after");
+        assert_eq!(log.sync().expect("synced"), Offset::new(2));
     }
 
     #[test]

@@ -44,8 +44,24 @@ impl Broker {
         Self::launch(dir, &["--store", store, "--read-only"], settings)
     }
 
+    /// One that may have so many files open, connections among them.
+    pub(crate) fn start_with_files(max: u32, settings: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {max} && exec \"$0\" \"$@\"")]);
+        shell.arg(env!("CARGO_BIN_EXE_icecore"));
+        Self::launch_by(shell, tempfile::tempdir().expect("dir"), &[], settings)
+    }
+
     fn launch(dir: tempfile::TempDir, flags: &[&str], settings: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
+        Self::launch_by(Command::new(env!("CARGO_BIN_EXE_icecore")), dir, flags, settings)
+    }
+
+    fn launch_by(
+        mut command: Command,
+        dir: tempfile::TempDir,
+        flags: &[&str],
+        settings: &[&str],
+    ) -> Self {
         command.current_dir(dir.path()).args(["serve", "--data-dir", "data"]);
         command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]).args(flags);
         command.args(settings.iter().flat_map(|setting| ["--set", setting]));

@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod dump;
 mod log_lines;
+mod open_files;
 mod policies;
 mod policy_files;
 mod policy_rates;

@@ -7,6 +7,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::open::OpenSegments;
 use super::sealed::Sealed;
 use super::view::{Extent, View};
 use crate::log::index::{OffsetEntry, TimeEntry};
@@ -202,12 +203,12 @@ impl Active {
     ///
     /// # Errors
     /// What the disk says; the segment can still grow then.
-    pub(in crate::log) fn seal(&self) -> io::Result<Arc<Sealed>> {
+    pub(in crate::log) fn seal(&self, others: &Arc<OpenSegments>) -> io::Result<Arc<Sealed>> {
         if self.max_timestamp.timestamp_ms >= 0 {
             self.view.times.push(self.max_timestamp)?;
         }
         self.view.offsets.trim()?;
         self.view.times.trim()?;
-        Ok(Arc::new(Sealed::of(self.view.clone(), &self.dir)?))
+        Ok(Arc::new(Sealed::of(self.view.clone(), &self.dir, others)?))
     }
 }

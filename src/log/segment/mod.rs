@@ -1,11 +1,13 @@
 //! Segments: one that grows ([`Active`]) and those that never change again ([`Sealed`]).
 
 mod active;
+mod open;
 mod scan;
 mod sealed;
 mod view;
 
 pub(super) use active::{Active, Stamped};
+pub use open::OpenSegments;
 pub(super) use scan::{Found, Headers};
 pub use sealed::Sealed;
 pub(super) use view::View;

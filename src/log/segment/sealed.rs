@@ -1,12 +1,15 @@
-//! A segment that never changes again. Its files are opened when they are first read, so a log
-//! with years of segments costs memory for a few numbers each.
+//! A segment that never changes again. Its files are opened when they are read and closed for those
+//! that are read later ([`OpenSegments`]), so a log with years of segments costs memory for a few
+//! numbers each.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 
+use super::open::OpenSegments;
 use super::view::{Extent, View};
 use crate::log::file_names::{FileKind, path};
 use crate::model::Offset;
@@ -19,6 +22,11 @@ pub struct Sealed {
     extent: Extent,
     first_timestamp_ms: i64,
     open: ArcSwapOption<View>,
+    /// Whether it was read since it was last asked.
+    was_read: AtomicBool,
+    /// Whether it is counted among those that are open.
+    is_counted: AtomicBool,
+    others: Arc<OpenSegments>,
 }
 
 impl Sealed {
@@ -28,15 +36,25 @@ impl Sealed {
         base: Offset,
         extent: Extent,
         first_timestamp_ms: i64,
+        others: &Arc<OpenSegments>,
     ) -> Self {
-        let open = ArcSwapOption::empty();
-        Self { dir: dir.to_owned(), base, extent, first_timestamp_ms, open }
+        Self {
+            dir: dir.to_owned(),
+            base,
+            extent,
+            first_timestamp_ms,
+            open: ArcSwapOption::empty(),
+            was_read: AtomicBool::new(false),
+            is_counted: AtomicBool::new(false),
+            others: others.clone(),
+        }
     }
 
-    /// The segment that `view` shows, which grows no more.
-    pub(super) fn of(view: Arc<View>, dir: &Path) -> io::Result<Self> {
+    /// The segment that `view` shows, which grows no more. It stays open until it was
+    /// [synced](Self::synced).
+    pub(super) fn of(view: Arc<View>, dir: &Path, others: &Arc<OpenSegments>) -> io::Result<Self> {
         let (base, extent, first) = (view.base(), view.extent(), view.first_timestamp()?);
-        let sealed = Self::known(dir, base, extent, first);
+        let sealed = Self::known(dir, base, extent, first, others);
         sealed.open.store(Some(view));
         Ok(sealed)
     }
@@ -93,28 +111,52 @@ impl Sealed {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn index_bytes(&self) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    pub fn index_bytes(self: &Arc<Self>) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let view = self.view()?;
         Ok((view.offsets.bytes()?, view.times.bytes()?))
     }
 
-    /// Opens the files, or gives the open ones.
+    /// Opens the files, or gives the open ones. Whoever has them keeps them when they are closed for
+    /// others.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn view(&self) -> io::Result<Arc<View>> {
+    pub fn view(self: &Arc<Self>) -> io::Result<Arc<View>> {
+        if !self.was_read.load(Ordering::Relaxed) {
+            self.was_read.store(true, Ordering::Relaxed);
+        }
         if let Some(view) = self.open.load_full() {
             return Ok(view);
         }
         // Two readers may open it at once; one view wins, both are right.
         let view = Arc::new(View::open(&self.dir, self.base, self.extent, 0)?);
         self.open.store(Some(view.clone()));
+        self.count();
         Ok(view)
     }
 
-    /// Lets go of the open files; readers that have them keep them.
-    pub fn close(&self) {
-        self.open.store(None);
+    /// All of it is on stable storage: the files may be closed for others.
+    pub(in crate::log) fn synced(self: &Arc<Self>) {
+        if self.is_open() {
+            self.count();
+        }
+    }
+
+    fn count(self: &Arc<Self>) {
+        if !self.is_counted.swap(true, Ordering::AcqRel) {
+            self.others.opened(self);
+        }
+    }
+
+    /// Whether it was read since this was last asked.
+    pub(super) fn was_read(&self) -> bool {
+        self.was_read.swap(false, Ordering::Relaxed)
+    }
+
+    /// Lets go of the open files, and gives them to whoever wants to wait until they are closed.
+    pub(in crate::log) fn close(&self) -> Option<Arc<View>> {
+        self.is_counted.store(false, Ordering::Release);
+        self.open.swap(None)
     }
 
     /// Whether the files are open.

@@ -48,6 +48,12 @@ impl Failing {
         failures
     }
 
+    /// Returns how often in a row it failed, when that is worth a line in the log: at the 1st, 2nd, 4th,
+    /// 8th time, and so on.
+    pub(super) fn failed_notably(&self, name: &TopicPartition, error: &Error) -> Option<u32> {
+        Some(self.failed(name, error)).filter(|failures| failures.is_power_of_two())
+    }
+
     pub(super) fn succeeded(&self, name: &TopicPartition) {
         self.0.lock().remove(name);
     }

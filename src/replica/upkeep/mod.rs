@@ -64,13 +64,17 @@ pub struct Upkeep {
     tiering: Failing,
     /// Partitions that made no room when they should have.
     freeing: Failing,
+    /// Partitions that were not rolled or freed at their last turn.
+    retaining: Failing,
+    /// Partitions whose recovery point stays.
+    checkpointing: Failing,
 }
 
 impl Upkeep {
     /// The upkeep of these partitions.
     pub fn new(replicas: Arc<Replicas>, intervals: UpkeepIntervals) -> Arc<Self> {
-        let (tiering, freeing) = (Failing::default(), Failing::default());
-        Arc::new(Self { replicas, intervals, tiering, freeing })
+        let [tiering, freeing, retaining, checkpointing] = Default::default();
+        Arc::new(Self { replicas, intervals, tiering, freeing, retaining, checkpointing })
     }
 
     /// Starts all duties; they end soon after `stop`. Those that move bytes to and from the store run
@@ -102,7 +106,23 @@ impl Upkeep {
     }
 
     async fn retain(self: Arc<Self>) {
-        self.for_each(|partition| retain::partition(&self.replicas, partition)).await;
+        self.retaining.keep(|name| self.is_hosted(name));
+        self.for_each(|partition| self.retain_partition(partition)).await;
+    }
+
+    async fn retain_partition(&self, partition: Arc<Partition>) {
+        let name = partition.name().clone();
+        let Err(error) = retain::partition(&self.replicas, partition).await else {
+            return self.retaining.succeeded(&name);
+        };
+        if let Some(failures) = self.retaining.failed_notably(&name, &error) {
+            tracing::error!(partition = %name, %error, failures, "retention failed and is tried again");
+        }
+    }
+
+    /// A topic that was deleted fails no more.
+    fn is_hosted(&self, name: &TopicPartition) -> bool {
+        self.replicas.partition(&name.topic, name.partition).is_some()
     }
 
     async fn watch_disk(self: Arc<Self>) {
@@ -114,10 +134,7 @@ impl Upkeep {
         if self.replicas.tiering().is_some_and(|tiering| rests(&tiering.store_state())) {
             return;
         }
-        // A topic that was deleted fails no more.
-        let is_hosted =
-            |name: &TopicPartition| self.replicas.partition(&name.topic, name.partition).is_some();
-        self.tiering.keep(is_hosted);
+        self.tiering.keep(|name| self.is_hosted(name));
         self.for_each(|partition| self.tier_partition(&aside, partition)).await;
     }
 
@@ -157,17 +174,26 @@ impl Upkeep {
     }
 
     async fn checkpoint(self: Arc<Self>) {
-        let replicas = self.replicas.clone();
+        self.checkpointing.keep(|name| self.is_hosted(name));
         let written = task::aside(move || {
-            for partition in replicas.all() {
-                if let Err(error) = partition.log().local().advance_recovery_point() {
-                    tracing::error!(partition = %partition.name(), %error, "the recovery point stays");
-                }
+            for partition in self.replicas.all() {
+                self.checkpoint_partition(&partition);
             }
-            replicas.checkpoint()
+            self.replicas.checkpoint()
         });
         if let Err(error) = written.await {
             tracing::error!(%error, "checkpoints were not written");
+        }
+    }
+
+    fn checkpoint_partition(&self, partition: &Partition) {
+        let name = partition.name();
+        let Err(error) = partition.log().local().advance_recovery_point().map_err(Error::from)
+        else {
+            return self.checkpointing.succeeded(name);
+        };
+        if let Some(failures) = self.checkpointing.failed_notably(name, &error) {
+            tracing::error!(partition = %name, %error, failures, "the recovery point stays");
         }
     }
 

@@ -15,19 +15,19 @@ use crate::log::{Sealed, Tier};
 use crate::model::Offset;
 use crate::replica::{Partition, Replicas};
 
-/// Looks after one partition; what fails is logged and tried again at the next turn.
-pub(super) async fn partition(replicas: &Arc<Replicas>, partition: Arc<Partition>) {
+/// Looks after one partition. What fails is tried again at the next turn; one that cannot be rolled can
+/// be freed all the same.
+pub(super) async fn partition(
+    replicas: &Arc<Replicas>,
+    partition: Arc<Partition>,
+) -> Result<(), Error> {
     let now_ms = replicas.env().clock.now_ms();
-    if let Err(error) = roll(&partition, now_ms).await {
-        tracing::error!(partition = %partition.name(), %error, "a segment was not rolled");
+    let rolled = roll(&partition, now_ms).await;
+    match partition.log().is_tiered() {
+        true => free_local(replicas, &partition, now_ms).await?,
+        false => delete_old(replicas, &partition, now_ms).await?,
     }
-    let done = match partition.log().is_tiered() {
-        true => free_local(replicas, &partition, now_ms).await,
-        false => delete_old(replicas, &partition, now_ms).await,
-    };
-    if let Err(error) = done {
-        tracing::error!(partition = %partition.name(), %error, "retention failed and is tried again");
-    }
+    rolled.map_err(|error| format!("a segment was not rolled: {error}").into())
 }
 
 /// Rolls what is due by age, by the bound on the upload lag, or because all of it has expired.

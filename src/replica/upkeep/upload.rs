@@ -117,7 +117,7 @@ async fn upload_now(
 }
 
 /// The byte parts of a sealed segment.
-fn parts(log: &Log, sealed: &Sealed) -> io::Result<Parts> {
+fn parts(log: &Log, sealed: &Arc<Sealed>) -> io::Result<Parts> {
     let (offset_index, time_index) = sealed.index_bytes()?;
     Ok(Parts {
         log: sealed.path(FileKind::Log),
