@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// A file larger than this wants to become two.
 const CODE_LINES_MAX: usize = 500;
+/// rustfmt breaks code, and leaves comments as they are.
+const COMMENT_MAX: usize = 120;
 /// Written by the generator, one file for each API.
 const GENERATED: &str = "src/wire/messages";
 /// The test crate that names the words it forbids.
@@ -236,6 +238,22 @@ fn no_file_outgrows_its_room() {
         .map(|(source, lines)| format!("{}: {lines} lines of code", source.path))
         .collect();
     hold(&format!("a file has at most {CODE_LINES_MAX} lines of code"), &broken);
+}
+
+#[test]
+fn a_line_of_a_comment_keeps_to_its_width() {
+    let all = sources(&["src", "tiering/src", "tiering/tests", "tests", "xtask/src", "benches"]);
+    let mut broken = Vec::new();
+    for source in all.iter().filter(|source| !source.path.starts_with(GENERATED)) {
+        for (at, line) in source.text.lines().enumerate() {
+            // A row of a table cannot be broken.
+            let row = ["//! |", "/// |"].iter().any(|row| line.trim_start().starts_with(row));
+            if line.trim_start().starts_with("//") && !row && line.chars().count() > COMMENT_MAX {
+                broken.push(format!("{}:{}: {}", source.path, at + 1, line.trim()));
+            }
+        }
+    }
+    hold(&format!("a line of a comment has at most {COMMENT_MAX} characters"), &broken);
 }
 
 #[test]

@@ -218,6 +218,7 @@ mod http_port {
                         measured_bytes_per_second: 1,
                         cache_bytes: 2,
                         reads_in_place: false,
+                        rates: Vec::new(),
                     }),
                     ("snow", Some(_)) => Err(AskError::Refused("not there".to_owned())),
                     _ => Err(AskError::NotFound("no such topic".to_owned())),

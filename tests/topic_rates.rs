@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use client::{Broker, Client};
 use history::{fetch, list_offset, produce, replay};
+use icecore::config::{BrokerConfig, Places, Sources};
 use icecore::wire::Records;
 use icecore::wire::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
@@ -109,6 +110,18 @@ fn objects(store: &Path, topic: &str) -> usize {
     paths.map(count).sum()
 }
 
+/// A broker whose topic `slow` has records, and an upload of them that waits: slower than any test waits for.
+async fn with_an_upload_that_waits(data_dir: &Path) -> (Broker, Client) {
+    let broker = Broker::start(data_dir, &OFTEN).await;
+    let mut client = Client::connect(broker.address).await;
+    create(&mut client, "slow", &[(COPY, "1")]).await;
+    produce(&mut client, "slow", 0..4_000).await;
+    let store = data_dir.join("store");
+    // The index goes first and is let through; what follows waits.
+    wait_until("an upload begins", async || objects(&store, "slow") > 0).await;
+    (broker, client)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_wait_for_their_topics_rate_hold_up_no_other_topic_and_are_let_go_at_runtime()
 {
@@ -158,12 +171,7 @@ async fn a_topics_uploads_keep_to_its_rate() {
 async fn a_topic_that_is_deleted_while_its_upload_waits_leaves_nothing_behind() {
     let dir = tempfile::tempdir().expect("dir");
     let store = dir.path().join("store");
-    let broker = Broker::start(dir.path(), &OFTEN).await;
-    let mut client = Client::connect(broker.address).await;
-    create(&mut client, "slow", &[(COPY, "1")]).await;
-    produce(&mut client, "slow", 0..4_000).await;
-    // The index goes first and is let through; what follows waits.
-    wait_until("an upload begins", async || objects(&store, "slow") > 0).await;
+    let (broker, mut client) = with_an_upload_that_waits(dir.path()).await;
     delete(&mut client, "slow").await;
     let of_log = dir.path().join("log/slow-0").display().to_string();
     let open_files = || {
@@ -184,12 +192,7 @@ async fn a_topic_that_is_deleted_while_its_upload_waits_leaves_nothing_behind() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_ends_in_order_while_an_upload_waits_and_goes_on_with_it_at_the_next_start() {
     let dir = tempfile::tempdir().expect("dir");
-    let broker = Broker::start(dir.path(), &OFTEN).await;
-    let mut client = Client::connect(broker.address).await;
-    create(&mut client, "slow", &[(COPY, "1")]).await;
-    produce(&mut client, "slow", 0..4_000).await;
-    let store = dir.path().join("store");
-    wait_until("an upload begins", async || objects(&store, "slow") > 0).await;
+    let (broker, _) = with_an_upload_that_waits(dir.path()).await;
     broker.end().await;
     let broker = Broker::start(dir.path(), &OFTEN).await;
     let mut client = Client::connect(broker.address).await;
@@ -261,6 +264,49 @@ async fn all_readers_of_a_topic_keep_to_its_rate_together_and_those_of_another_a
     replay(&mut client, "fast", 0..4_000).await;
     alter(&mut client, "slow", FETCH, "-1").await;
     replay(&mut client, "slow", 0..4_000).await;
+    broker.end().await;
+}
+
+/// A read-only server of the store in a folder, which looks at it all the time.
+async fn read_only(data_dir: &Path, store: &Path) -> Broker {
+    let any_port = || Some("127.0.0.1:0".to_owned());
+    let places = Places {
+        data_dir: Some(data_dir.to_owned()),
+        listen: any_port(),
+        http: any_port(),
+        store: Some(format!("file://{}", store.display())),
+        read_only: Some(true),
+        ..Places::default()
+    };
+    let settings = vec![("tiering.follow.interval.ms".to_owned(), "100".to_owned())];
+    let config = BrokerConfig::load(&Sources { file: None, places, settings });
+    Broker::over(config.expect("good settings")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_a_read_only_server_keep_to_the_rate_that_the_cluster_has_for_the_topic() {
+    let dirs = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let telling = [&OFTEN[..], &[("tiering.meta.upload.interval.ms", "100")]].concat();
+    let broker = Broker::start(dirs.0.path(), &telling).await;
+    let mut client = Client::connect(broker.address).await;
+    with_history(&mut client, 4_000).await;
+    alter(&mut client, "slow", FETCH, "1").await;
+    let server = read_only(dirs.1.path(), &dirs.0.path().join("store")).await;
+    let mut reader = Client::connect(server.address).await;
+    // What is let through before the bound holds is little.
+    wait_until("the bound is known there", async || fetch(&mut reader, "slow", 0).await.is_empty())
+        .await;
+    replay(&mut reader, "fast", 0..4_000 - SEGMENT).await;
+    assert!(fetch(&mut reader, "slow", 0).await.is_empty(), "its wait is over before its turn");
+
+    // It follows the cluster in this as well.
+    alter(&mut client, "slow", FETCH, "-1").await;
+    wait_until("the end of the bound is known there", async || {
+        !fetch(&mut reader, "slow", 0).await.is_empty()
+    })
+    .await;
+    replay(&mut reader, "slow", 0..4_000 - SEGMENT).await;
+    server.end().await;
     broker.end().await;
 }
 

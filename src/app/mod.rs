@@ -15,6 +15,7 @@ mod owner;
 mod policies;
 mod remarks;
 mod replay_plan;
+mod replay_rates;
 mod replay_share;
 mod replays;
 mod reserve;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::follow::View;
 use super::jobs::Jobs;
 use super::policies::PolicyDesk;
+use super::replay_rates::ReplayRates;
 use super::sampling::sealed_for;
 use super::{disk, remarks, replay_plan, replays};
 use crate::broker::Broker;
@@ -167,8 +168,9 @@ impl Observed for Observer {
 
     fn replay_plan(&self, ask: PlanAsk) -> BoxFuture<'_, Result<ReplayPlan, AskError>> {
         Box::pin(async move {
-            let replicas = self.asked()?;
-            replay_plan::plan(&replicas, &ask).await
+            let (replicas, desk) = (self.asked()?, self.desk().map_err(not_ready)?);
+            let rates = ReplayRates::of(&desk, &ask.topic);
+            replay_plan::plan(&replicas, &rates, &ask).await
         })
     }
 

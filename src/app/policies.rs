@@ -1,11 +1,12 @@
 //! Policies as they are asked for and changed over HTTP.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cluster::{AlterPolicyError, Controller, Overruled, OwnSetting, PolicyChange};
 use crate::config::{
-    BrokerConfig, ChosenPolicy, ConfigSource, Policies, Policy, PolicyOrigin, PolicyText, Synonym,
-    describe_topic,
+    BrokerConfig, ChosenPolicy, ConfigSource, Policies, Policy, PolicyOrigin, PolicyText,
+    RuntimeSettings, Synonym, describe_topic,
 };
 use crate::http::{
     AskError, ChangedSetting, ChangedTopic, Explained, ExplainedSetting, OverruledSetting,
@@ -56,8 +57,10 @@ impl PolicyDesk {
         dry_run: bool,
     ) -> Result<PolicyOutcome, AskError> {
         let policy = Policy::check(policy).map_err(|wrong| AskError::Refused(wrong.to_string()))?;
+        let name = policy.name().to_owned();
         let change = self.controller.set_policy(policy, dry_run).await.map_err(refused)?;
-        self.outcome(&change, dry_run).await
+        let outcome = self.outcome(&change, dry_run).await?;
+        Ok(PolicyOutcome { dropped: dropped(&change, &name), ..outcome })
     }
 
     /// Deletes a policy.
@@ -84,7 +87,8 @@ impl PolicyDesk {
             }
             topics.push(changed);
         }
-        Ok(PolicyOutcome { dry_run, topics, overruled: status(&change.overruled) })
+        let (dropped, overruled) = (BTreeMap::new(), status(&change.overruled));
+        Ok(PolicyOutcome { dry_run, topics, dropped, overruled })
     }
 
     fn changed(
@@ -129,6 +133,13 @@ impl PolicyDesk {
         Ok(all)
     }
 
+    /// The rate of all downloads for readers together, in bytes a second; `None` without a bound.
+    pub(super) fn fetch_rate(&self) -> Option<u64> {
+        let image = self.controller.image();
+        let in_force = RuntimeSettings::new(&self.config, &image.broker_overrides);
+        in_force.ok()?.fetch_max_bytes_per_second
+    }
+
     /// Where a topic's settings come from.
     pub(super) fn explain(&self, name: &str) -> Explained {
         let image = self.controller.image();
@@ -154,6 +165,14 @@ impl PolicyDesk {
             passed_over: matching.map(|chosen| matched(&chosen)).collect(),
         }
     }
+}
+
+/// What the policy of that name gave before, and gives no more.
+fn dropped(change: &PolicyChange, name: &str) -> BTreeMap<String, String> {
+    let mut had = change.before.get(name).map(Policy::settings).cloned().unwrap_or_default();
+    let has = change.after.get(name).map(Policy::settings);
+    had.retain(|setting, _| has.is_none_or(|has| !has.contains_key(setting)));
+    had
 }
 
 fn from(origin: PolicyOrigin) -> PolicyFrom {

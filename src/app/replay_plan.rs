@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use icecore_tiering::{ReadPlan, Segment};
 
+use super::replay_rates::ReplayRates;
 use crate::http::{AskError, PartitionPlan, PlanAsk, ReplayPlan, TierStatus, WarmAsk, Warmed};
 use crate::log::{LocalExtent, Tier, TieredLog};
 use crate::model::{Offset, PartitionSet, Place};
@@ -18,25 +19,31 @@ use crate::replica::{Partition, Replicas};
 /// How long one question of a client that warms the cache is worked on.
 const WARM_TIME: Duration = Duration::from_secs(2);
 
-/// The answer to a question about a replay.
-pub(super) async fn plan(replicas: &Replicas, ask: &PlanAsk) -> Result<ReplayPlan, AskError> {
+/// The answer to a question about a replay of a topic whose readers keep to `rates`.
+pub(super) async fn plan(
+    replicas: &Replicas,
+    rates: &ReplayRates,
+    ask: &PlanAsk,
+) -> Result<ReplayPlan, AskError> {
     let chosen = chosen(replicas, &ask.topic, ask.partitions.as_ref())?;
     let at_once = ask.parallel.map_or(chosen.len(), |parallel| parallel as usize);
     let at_once = at_once.clamp(1, chosen.len().max(1)) as u64;
     let tiering = replicas.tiering();
     let measured = tiering.map_or(0, |tiering| tiering.replays().total_bytes_per_second);
-    let in_all = ask.bytes_per_second.or(Some(measured).filter(|rate| *rate > 0));
+    let in_all = rates.bound(ask.bytes_per_second.or(Some(measured).filter(|rate| *rate > 0)));
     let each = in_all.map(|rate| rate / at_once);
     let mut partitions = Vec::with_capacity(chosen.len());
     for partition in chosen {
         partitions.push(of_partition(&partition, ask, each).await?);
     }
+    let reads_in_place = tiering.is_some_and(|tiering| tiering.is_read_in_place());
     Ok(ReplayPlan {
         topic: ask.topic.clone(),
+        rates: rates.told(&partitions, reads_in_place),
         partitions,
         measured_bytes_per_second: measured,
         cache_bytes: tiering.map_or(0, |tiering| tiering.cache_room_bytes()),
-        reads_in_place: tiering.is_some_and(|tiering| tiering.is_read_in_place()),
+        reads_in_place,
     })
 }
 
@@ -84,6 +91,8 @@ async fn of_partition(
         partition: partition.name().partition,
         from_offset: from.get(),
         to_offset: to.get(),
+        log_start_offset: Some(log.log_start().get()),
+        high_watermark: Some(partition.high_watermark().get()),
         local: TierStatus { segments: local.segments, bytes: local.bytes },
         remote: TierStatus { segments: plan.segments, bytes: plan.bytes },
         cached_bytes: plan.cached_bytes,

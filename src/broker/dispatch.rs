@@ -1,8 +1,8 @@
 //! From a frame to the file that answers it.
 //!
-//! Requests of one connection are started in order. Produce and fetch, and what
-//! waits for a group or its records, go on beside later requests; everything else is finished before the next request is started, as a
-//! client that does not wait for replies expects.
+//! Requests of one connection are started in order. Produce and fetch, and what waits for a group or its
+//! records, go on beside later requests; everything else is finished before the next request is started,
+//! as a client that does not wait for replies expects.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use super::output::{Format, OutputArgs};
+use super::output::{self, Format, OutputArgs};
 use super::sources::SourceArgs;
 use super::table::{Align, Table};
 use crate::config::{BrokerConfig, BrokerOverrides, ConfigSource, Sources, describe_broker};
@@ -36,6 +36,9 @@ struct CheckArgs {
     file: Option<PathBuf>,
     #[command(flatten)]
     sources: SourceArgs,
+    /// Show nothing when nothing is wrong, so that what is wrong stands alone.
+    #[arg(long)]
+    quiet: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -49,7 +52,7 @@ struct Effective {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let Action::Check(CheckArgs { file, sources, output }) = &args.action;
+    let Action::Check(CheckArgs { file, sources, quiet, output }) = &args.action;
     let sources = sources.with_file(file.clone());
     let config = match BrokerConfig::load(&sources) {
         Ok(config) => config,
@@ -67,12 +70,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             }
         }
     };
+    if *quiet {
+        return Ok(());
+    }
     let effective: Vec<_> =
         places(&config, &sources).into_iter().chain(settings(&config, &sources)).collect();
     let mut table =
         Table::new(&[("SETTING", Align::Left), ("VALUE", Align::Left), ("FROM", Align::Left)]);
     for Effective { name, value, source } in &effective {
-        let value = value.clone().unwrap_or_else(|| "-".to_owned());
+        let value = value.as_ref().map(|value| output::setting(name, value));
+        let value = value.unwrap_or_else(|| "-".to_owned());
         table.row([name.clone(), value, (*source).to_owned()]);
     }
     output.show_table(&json!({ "ok": true, "settings": effective }), &table)

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::table::Table;
-use crate::config::with_unit;
+use crate::config::meaning;
 use crate::model::time_text;
 
 /// How to write a listing.
@@ -68,16 +68,17 @@ pub(super) fn time(timestamp_ms: Option<i64>) -> String {
     timestamp_ms.map_or_else(|| "-".to_owned(), time_text)
 }
 
-/// A topic setting's value as brokers tell it, and behind it as people read it: `604800000 (7d)`.
+/// A setting's value as brokers tell it, and behind it what that says to people: `604800000 (7d)`.
 pub(super) fn setting(name: &str, value: &str) -> String {
-    let about = || {
-        let count = value.parse::<u64>().ok().filter(|count| *count >= 1024)?;
-        name.ends_with(".bytes").then(|| format!("about {}", bytes(count)))
-    };
-    match with_unit(name, value).or_else(about) {
+    match meaning(name, value) {
         Some(read) => format!("{value} ({read})"),
         None => value.to_owned(),
     }
+}
+
+/// The same with the setting's name before it: `retention.ms=604800000 (7d)`.
+pub(super) fn assignment(name: &str, value: &str) -> String {
+    format!("{name}={}", setting(name, value))
 }
 
 /// Bytes as people read them.
@@ -95,7 +96,7 @@ mod tests {
             ("retention.ms", "604800000", "604800000 (7d)"),
             ("segment.bytes", "1048576", "1048576 (1MiB)"),
             ("max.message.bytes", "1048588", "1048588 (about 1.00 MiB)"),
-            ("retention.bytes", "-1", "-1"),
+            ("retention.bytes", "-1", "-1 (no limit)"),
             ("segment.bytes", "7", "7"),
             ("cleanup.policy", "delete", "delete"),
         ] {

@@ -1,5 +1,7 @@
 //! What a broker tells over HTTP.
 
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -22,8 +24,24 @@ const PAGE_BYTES_MAX: usize = 256 << 20;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct HttpArgs {
     /// The HTTP address of a broker (serve --http).
-    #[arg(long, value_name = "HOST:PORT", env = "ICECORE_HTTP", default_value = "127.0.0.1:9600")]
+    #[arg(long, value_name = "HOST:PORT", env = "ICECORE_HTTP", default_value = "127.0.0.1:9600",
+        value_parser = callable)]
     pub(super) http: String,
+}
+
+/// An address that can be called. A server that listens on all addresses of its machine, whose environment says
+/// so to this command as well, is called on this one: nobody can do anything with 0.0.0.0 that he is told.
+pub(super) fn callable(text: &str) -> Result<String, Infallible> {
+    let address = match text.parse::<SocketAddr>() {
+        Ok(SocketAddr::V4(all)) if all.ip().is_unspecified() => {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, all.port())).to_string()
+        }
+        Ok(SocketAddr::V6(all)) if all.ip().is_unspecified() => {
+            SocketAddr::from((Ipv6Addr::LOCALHOST, all.port())).to_string()
+        }
+        _ => text.to_owned(),
+    };
+    Ok(address)
 }
 
 impl HttpArgs {
@@ -161,6 +179,19 @@ fn url(address: &str, path: &str, query: &impl Serialize) -> anyhow::Result<Url>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_listens_on_all_addresses_is_called_on_this_machine() {
+        for (given, called) in [
+            ("0.0.0.0:9600", "127.0.0.1:9600"),
+            ("[::]:9600", "[::1]:9600"),
+            ("10.0.0.7:9600", "10.0.0.7:9600"),
+            ("broker:9600", "broker:9600"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(callable(given).as_deref(), Ok(called));
+        }
+    }
 
     #[test]
     fn a_question_is_written_as_a_query() {

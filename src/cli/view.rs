@@ -34,16 +34,17 @@ pub(super) fn words(server: &ServerStatus) -> Option<String> {
     ))
 }
 
-/// Says on standard error, where a range has nothing to read, how old the view is of the server whose HTTP port
-/// `http` names, if it only reads: there may be more by now. One that does not answer is passed over.
-pub(super) async fn tell_of_nothing_to_read(http: &HttpArgs) {
-    if let Ok(server) = http.server().await
-        && let Some(words) = words(&server)
-    {
-        eprintln!(
-            "nothing to read; at {} is {words}: what was uploaded since comes when that broker has told of it",
+/// Says on standard error that a range has nothing to read, and why; and, if the server whose HTTP port `http`
+/// names only reads, how old its view is: there may be more by now. One that does not answer is passed over.
+pub(super) async fn tell_of_nothing_to_read(http: &HttpArgs, why: &str) {
+    let server = http.server().await.ok();
+    match server.as_ref().and_then(words) {
+        Some(words) => eprintln!(
+            "nothing to read: {why}; at {} is {words}: what was uploaded since comes when that broker has \
+             told of it",
             http.http
-        );
+        ),
+        None => eprintln!("nothing to read: {why}"),
     }
 }
 

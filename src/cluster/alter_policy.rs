@@ -11,7 +11,7 @@ use crate::config::{BrokerConfig, ConfigError, Policies, Policy, TopicConfig};
 use crate::metadata::{ClusterImage, MetaStoreError, TopicImage};
 use crate::task;
 
-/// Topics that are named one by one in a refusal.
+/// Topics that are named one by one in a refusal, and in the log.
 const TOLD_MAX: usize = 5;
 
 /// Why a policy was not set or deleted.
@@ -80,6 +80,9 @@ impl Controller {
         if !dry_run {
             self.store.set_policy(policy.text()).await?;
             self.put_policies_in_force(&image, &change);
+            let (topics, named) = named(&change);
+            let text = policy.text();
+            tracing::info!(policy = text.name, settings = ?text.settings, topics, named, "policy set");
         }
         Ok(change)
     }
@@ -115,6 +118,8 @@ impl Controller {
         if !dry_run {
             self.store.delete_policy(name).await?;
             self.put_policies_in_force(&image, &change);
+            let (topics, named) = named(&change);
+            tracing::info!(policy = name, topics, named, "policy deleted");
         }
         Ok(change)
     }
@@ -141,8 +146,13 @@ impl Controller {
         }
         let topics = change.topics.iter().map(|(_, topic)| topic.clone());
         self.image.publish(image.with_policies(change.after.clone(), topics));
-        tracing::info!(topics = change.topics.len(), "policies were changed");
     }
+}
+
+/// How many topics have other settings by a change, and the names of the first of them.
+fn named(change: &PolicyChange) -> (usize, String) {
+    let names = change.topics.iter().take(TOLD_MAX).map(|(topic, _)| &*topic.name);
+    (change.topics.len(), names.collect::<Vec<_>>().join(" "))
 }
 
 /// What other policies do to every topic.

@@ -67,7 +67,8 @@ pub(super) const KAFKA_SETTINGS: &[Setting] = &[
         AtLeast(1),
         "The longest session timeout that a member may ask for.",
     ),
-    Setting::new("group.max.size", Int, "2147483647", AtLeast(1), "Most members of a group."),
+    Setting::new("group.max.size", Int, "2147483647", AtLeast(1), "Most members of a group.")
+        .meaning(&[(2_147_483_647, "no limit")]),
     Setting::new(
         "group.min.session.timeout.ms",
         Int,
@@ -109,14 +110,16 @@ pub(super) const KAFKA_SETTINGS: &[Setting] = &[
         "9223372036854775807",
         AtLeast(1),
         "A write is synced after so many records, whatever acks the producer asked for.",
-    ),
+    )
+    .meaning(&[(i64::MAX, "never")]),
     Setting::new(
         "log.flush.interval.ms",
         Long,
         "9223372036854775807",
         AtLeast(0),
         "Accepted; has no effect yet. acks=all is synced before it is answered.",
-    ),
+    )
+    .meaning(&[(i64::MAX, "never")]),
     Setting::new(
         "log.flush.offset.checkpoint.interval.ms",
         Int,
@@ -144,14 +147,16 @@ pub(super) const KAFKA_SETTINGS: &[Setting] = &[
         "-2",
         AtLeast(-2),
         "Most bytes of a partition on the local disk, once uploaded. -1 without bound, -2 as log.retention.bytes.",
-    ),
+    )
+    .meaning(&[(-2, "as log.retention.bytes"), (-1, "no limit")]),
     Setting::new(
         "log.local.retention.ms",
         Long,
         "-2",
         AtLeast(-2),
         "How long records stay on the local disk, once uploaded. -1 for ever, -2 as log.retention.ms.",
-    ),
+    )
+    .meaning(&[(-2, "as log.retention.ms"), (-1, "for ever")]),
     Setting::new(
         "log.message.timestamp.after.max.ms",
         Long,
@@ -186,7 +191,8 @@ pub(super) const KAFKA_SETTINGS: &[Setting] = &[
         "-1",
         AtLeast(-1),
         "Most bytes of a partition over both tiers. -1 without bound.",
-    ),
+    )
+    .meaning(&[(-1, "no limit")]),
     Setting::new(
         "log.retention.check.interval.ms",
         Long,
@@ -214,7 +220,8 @@ pub(super) const KAFKA_SETTINGS: &[Setting] = &[
         "",
         AtLeast(-1),
         "How long records are kept over both tiers. -1 for ever.",
-    ),
+    )
+    .meaning(&[(-1, "for ever")]),
     Setting::new(
         "log.roll.hours",
         Int,
@@ -442,7 +449,8 @@ pub(super) const KAFKA_SETTINGS: &[Setting] = &[
         "-1",
         AtLeast(-1),
         "The kernel's buffer for bytes from a client (`SO_RCVBUF`); -1 leaves its size to the kernel.",
-    ),
+    )
+    .meaning(&[(-1, "as the kernel has it")]),
     Setting::new(
         "socket.request.max.bytes",
         Int,
@@ -456,7 +464,8 @@ pub(super) const KAFKA_SETTINGS: &[Setting] = &[
         "262144",
         AtLeast(-1),
         "The kernel's buffer for bytes to a client (`SO_SNDBUF`): twice as much may be on its way to a reader in one round trip. -1 leaves its size to the kernel, for readers further away than some milliseconds.",
-    ),
+    )
+    .meaning(&[(-1, "as the kernel has it")]),
     Setting::new(
         "unclean.leader.election.enable",
         Boolean,

@@ -41,6 +41,9 @@ impl fmt::Display for Problem {
             Self::Unknown { name, nearest: Some(nearest) } => {
                 write!(f, "unknown setting {name}, did you mean {nearest}?")
             }
+            Self::Value { name, value, expected } if value.is_empty() => {
+                write!(f, "{name} is given no value: it takes {expected}")
+            }
             Self::Value { name, value, expected } => {
                 write!(f, "invalid value {value} for {name}: {expected}")
             }

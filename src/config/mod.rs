@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod file;
 mod listeners;
+mod meaning;
 mod own_settings;
 mod policy;
 mod runtime;
@@ -25,10 +26,11 @@ pub use broker::{BrokerConfig, EmptyDisk, Places, Sources, StoreTable};
 pub use entry::{ConfigEntry, Synonym, describe_all_brokers, describe_broker, describe_topic};
 pub use error::{ConfigError, Problem};
 pub use listeners::{Address, Listener};
+pub use meaning::meaning;
 pub use policy::{
     ChosenPolicy, Policies, Policy, PolicyOrigin, PolicyText, TopicPattern, read_policies,
 };
 pub use runtime::{BrokerOverrides, BrokerScope, RuntimeSettings};
 pub use setting::{Bounds, ConfigSource, Kind, Setting};
 pub use topic::{DiskFullPolicy, TimestampSource, TopicConfig, plain_topic_value};
-pub use value::{bytes, with_unit};
+pub use value::bytes;

@@ -42,14 +42,16 @@ const OWN_SETTINGS: &[Setting] = &[
         "-1",
         AtLeast(-1),
         "Free bytes of the log folder's disk at which producers are let in again and nothing more is dropped, once the disk has run full. -1 for twice the low watermark.",
-    ),
+    )
+    .meaning(&[(-1, "twice the low watermark")]),
     Setting::new(
         "tiering.disk.free.low.bytes",
         Long,
         "-1",
         AtLeast(-1),
         "With fewer free bytes the disk counts as full, and tiering.disk.full.policy acts; what is left is for uploads, offsets and metadata. -1 for a twentieth of the disk, but 512 MiB at most; 0 for none: producers then write until the disk refuses.",
-    ),
+    )
+    .meaning(&[(-1, "a twentieth of the disk, 512 MiB at most"), (0, "none")]),
     Setting::new(
         "tiering.disk.full.policy",
         Text,
@@ -91,7 +93,8 @@ const OWN_SETTINGS: &[Setting] = &[
         "-1",
         AtLeast(-1),
         "An active segment is rolled and uploaded when its first record is so old: the bound of what a lost disk can lose. -1 for segment.ms alone.",
-    ),
+    )
+    .meaning(&[(-1, "by log.roll.ms alone")]),
     Setting::new(
         "tiering.meta.upload.interval.ms",
         Long,
@@ -127,6 +130,7 @@ const OWN_SETTINGS: &[Setting] = &[
         AtLeast(-1),
         "By how much replays may raise the 99th percentile of produce requests and of fetches at the tail: above it they are given less, but never less than 4 MiB/s. -1 gives them all there is.",
     )
+    .meaning(&[(-1, "no limit")])
     .at_runtime(),
     Setting::new(
         "tracing.otlp.endpoint",

@@ -86,6 +86,8 @@ pub struct Setting {
     pub changes_at_runtime: bool,
     /// For a topic's setting: whether a policy may give it.
     pub in_policies: bool,
+    /// Numbers that stand for something else than themselves, and what for.
+    pub meanings: &'static [(i64, &'static str)],
     /// What it does, for people who are about to change it.
     pub doc: &'static str,
 }
@@ -99,8 +101,18 @@ impl Setting {
         bounds: Bounds,
         doc: &'static str,
     ) -> Self {
-        let (synonym, changes_at_runtime, in_policies) = (None, false, false);
-        Self { name, kind, default, bounds, synonym, changes_at_runtime, in_policies, doc }
+        let (synonym, changes_at_runtime, in_policies, meanings) = (None, false, false, &[]);
+        Self {
+            name,
+            kind,
+            default,
+            bounds,
+            synonym,
+            changes_at_runtime,
+            in_policies,
+            meanings,
+            doc,
+        }
     }
 
     /// The same with the broker's setting that gives its default.
@@ -116,5 +128,10 @@ impl Setting {
     /// The same, for one that a policy may give.
     pub(super) const fn in_policies(self) -> Self {
         Self { in_policies: true, ..self }
+    }
+
+    /// The same, for one with numbers that stand for something.
+    pub(super) const fn meaning(self, meanings: &'static [(i64, &'static str)]) -> Self {
+        Self { meanings, ..self }
     }
 }

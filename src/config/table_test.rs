@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::meaning::meaning;
 use super::own_settings::BROKER_SETTINGS;
 use super::setting::{Bounds, Kind, Setting};
 use super::topic_settings::TOPIC_SETTINGS;
@@ -27,7 +28,7 @@ fn bounds(setting: &Setting) -> String {
 fn default(setting: &Setting) -> String {
     match setting.default {
         "" => "not set".into(),
-        "9223372036854775807" => "never".into(),
+        "9223372036854775807" => meaning(setting.name, setting.default).unwrap_or_default(),
         default => format!("`{default}`"),
     }
 }

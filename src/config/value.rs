@@ -106,6 +106,14 @@ impl Unit {
         }
     }
 
+    /// From the largest on, without the smallest.
+    const fn suffixes(self) -> [&'static str; 4] {
+        match self {
+            Self::Bytes => ["TiB", "GiB", "MiB", "KiB"],
+            Self::Millis => ["d", "h", "m", "s"],
+        }
+    }
+
     fn factor(self, suffix: &str) -> Option<i64> {
         Some(match (self, suffix) {
             (_, "") | (Self::Millis, "ms") | (Self::Bytes, "B") => 1,
@@ -128,21 +136,38 @@ pub fn bytes(text: &str) -> Option<u64> {
     number(text.trim(), Unit::Bytes).and_then(|bytes| u64::try_from(bytes).ok())
 }
 
-/// The number of a setting of that name with the largest unit that leaves it whole, as people may write it:
-/// `7d` for `604800000` of `retention.ms`. `None` for what is no such setting, has no unit (`-1`), or can
-/// be written with none but the smallest.
-#[must_use]
-pub fn with_unit(name: &str, number: &str) -> Option<String> {
+/// What the setting of that name counts, by the end of the name; bytes a second count as bytes.
+fn unit_of(name: &str) -> Option<Unit> {
     let name = name.strip_suffix(".per.second").unwrap_or(name);
-    let (unit, suffixes) = match name.rsplit('.').next() {
-        Some("ms") => (Unit::Millis, ["d", "h", "m", "s"]),
-        Some("bytes") => (Unit::Bytes, ["TiB", "GiB", "MiB", "KiB"]),
-        _ => return None,
-    };
+    match name.rsplit('.').next() {
+        Some("ms") => Some(Unit::Millis),
+        Some("bytes") => Some(Unit::Bytes),
+        _ => None,
+    }
+}
+
+/// The number of a setting of that name with the largest unit that leaves it whole, as people may write it:
+/// `7d` for `604800000` of `retention.ms`, `2MiB` for `2097152` of `tiering.fetch.max.bytes.per.second`.
+/// `None` for what is no such setting, has no unit (`-1`), or can be written with none but the smallest:
+/// of bytes [`about`] tells that.
+pub(super) fn with_unit(name: &str, number: &str) -> Option<String> {
+    let unit = unit_of(name)?;
+    let suffixes = unit.suffixes();
     let number = number.parse::<i64>().ok().filter(|number| *number > 0)?;
     suffixes.into_iter().find_map(|suffix| {
         let factor = unit.factor(suffix)?;
         (number % factor == 0).then(|| format!("{}{suffix}", number / factor))
+    })
+}
+
+/// About how many bytes the number of a setting of that name is, from 1 KiB on: `about 1.00 MiB`. For what
+/// [`with_unit`] leaves; nobody may write it so.
+pub(super) fn about(name: &str, number: &str) -> Option<String> {
+    let unit = unit_of(name).filter(|unit| *unit == Unit::Bytes)?;
+    let number = number.parse::<i64>().ok()?;
+    unit.suffixes().into_iter().find_map(|suffix| {
+        let factor = unit.factor(suffix).filter(|factor| *factor <= number)?;
+        Some(format!("about {:.2} {suffix}", number as f64 / factor as f64))
     })
 }
 
@@ -177,6 +202,8 @@ fn distance(one: &str, other: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::own_settings::BROKER_SETTINGS;
+    use super::super::topic_settings::TOPIC_SETTINGS;
     use super::*;
 
     #[test]
@@ -221,6 +248,22 @@ mod tests {
                 assert_eq!(number(&written, unit), text.parse().ok(), "{written} is not {text}");
             }
         }
+    }
+
+    #[test]
+    fn a_setting_without_a_value_is_told_what_it_takes() {
+        let all = TOPIC_SETTINGS.iter().chain(BROKER_SETTINGS);
+        let wrong = all.filter_map(|setting| read(setting, " ").err().map(|why| why.to_string()));
+        let wrong: Vec<_> = wrong.collect();
+        for told in [
+            "retention.ms is given no value: it takes a number of milliseconds, or one with ms, s, m, h or d",
+            "segment.bytes is given no value: it takes a number, or one with KiB, MiB, GiB or TiB",
+            "remote.storage.enable is given no value: it takes true or false",
+            "tiering.cache.class is given no value: it takes one of normal, keep, pass",
+        ] {
+            assert!(wrong.iter().any(|why| why == told), "{told}: {wrong:#?}");
+        }
+        assert!(wrong.iter().all(|why| !why.contains("  ")), "{wrong:#?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The HTTP port: metrics, health, where each partition's bytes lie and who reads them, how much room
-//! the disk has, tiering policies, and long work on the object store. No answer waits for that work: it is begun, and asked for again.
+//! the disk has, tiering policies, and long work on the object store. No answer waits for that work: it is
+//! begun, and asked for again.
 //!
 //! | path | answer |
 //! |---|---|
@@ -49,7 +50,9 @@ pub use self::policies::{
     OverruledSetting, OverruledStatus, PolicyBody, PolicyFrom, PolicyMatch, PolicyOutcome,
     PolicyStatus, SettingFrom, TierPolicies, ValueFrom,
 };
-pub use self::replay_plan::{AskError, PartitionPlan, PlanAsk, ReplayPlan, WarmAsk, Warmed};
+pub use self::replay_plan::{
+    AskError, PartitionPlan, PlanAsk, RateBound, ReplayPlan, WarmAsk, Warmed,
+};
 pub use self::replays::{ConsumerStatus, ReplayStatus, ReplaysStatus};
 
 /// Bounds of the HTTP port.

@@ -93,6 +93,10 @@ pub struct PolicyOutcome {
     pub dry_run: bool,
     /// The topics whose settings change, by name.
     pub topics: Vec<ChangedTopic>,
+    /// The settings, with their values, that a policy of the name of the one that is set had in force, and has
+    /// no more; nothing of a deletion, and of a broker of an earlier version.
+    #[serde(default)]
+    pub dropped: BTreeMap<String, String>,
     /// Where the policy that is set is not in force; nothing of a deletion, and of a broker of an earlier
     /// version.
     #[serde(default)]

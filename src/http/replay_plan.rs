@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::observed::{ObserveError, TierStatus};
+use super::policies::SettingFrom;
 use crate::model::{PartitionSet, Place};
 
 /// Which part of a topic, and how it will be read: the query of `/v1/replay-plan`.
@@ -42,6 +43,25 @@ pub struct ReplayPlan {
     pub cache_bytes: u64,
     /// The store is a folder, whose log objects are read where they lie: no request, no cache.
     pub reads_in_place: bool,
+    /// The rates that people set and the replay keeps to, whatever it asks for; none of a broker of an
+    /// earlier version, which does not tell.
+    #[serde(default)]
+    pub rates: Vec<RateBound>,
+}
+
+/// A rate that people set. All readers that it counts for have it among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateBound {
+    /// The setting's name.
+    pub setting: String,
+    /// The rate, in bytes a second.
+    pub bytes_per_second: u64,
+    /// Which kind of place it comes from.
+    pub from: SettingFrom,
+    /// The policy's name, if it is a policy's.
+    pub by: Option<String>,
+    /// The bytes of the plan that it counts for.
+    pub bytes: u64,
 }
 
 /// One partition of a plan.
@@ -53,6 +73,12 @@ pub struct PartitionPlan {
     pub from_offset: i64,
     /// The offset after the last.
     pub to_offset: i64,
+    /// The first offset that the partition has; none of a broker of an earlier version.
+    #[serde(default)]
+    pub log_start_offset: Option<i64>,
+    /// The offset after the last that it has; none of a broker of an earlier version.
+    #[serde(default)]
+    pub high_watermark: Option<i64>,
     /// What is read from the local disk.
     pub local: TierStatus,
     /// What is read from the remote tier, also what the cache holds.

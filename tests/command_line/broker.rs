@@ -4,8 +4,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything here may take.
@@ -17,6 +19,8 @@ pub(crate) struct Broker {
     kafka: String,
     http: String,
     dir: tempfile::TempDir,
+    /// Its log since it was ready.
+    lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Broker {
@@ -73,8 +77,15 @@ impl Broker {
             word.expect("a field of the ready line").to_owned()
         };
         let (kafka, http) = (field("kafka="), field("http="));
-        std::thread::spawn(move || log.map_while(Result::ok).for_each(|line| println!("{line}")));
-        Self { child, kafka, http, dir }
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let to = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in log.map_while(Result::ok) {
+                println!("{line}");
+                to.lock().push(line);
+            }
+        });
+        Self { child, kafka, http, dir, lines }
     }
 
     /// Ends it in order and gives its folder away, with the data directory `data` in it.
@@ -141,6 +152,19 @@ impl Broker {
     /// The JSON that its HTTP port answers.
     pub(crate) fn page(&self, path: &str) -> serde_json::Value {
         serde_json::from_str(&self.text(path)).expect("json")
+    }
+
+    /// The line of its log that holds all of these words, once it is there.
+    pub(crate) fn line_with(&self, words: &[&str]) -> String {
+        let holds = |line: &&String| words.iter().all(|word| line.contains(word));
+        wait_for(&format!("a line with {words:?}"), || {
+            self.lines.lock().iter().find(holds).cloned()
+        })
+    }
+
+    /// The lines of its log since it was ready.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().clone()
     }
 
     /// The folder that its commands run in.

@@ -56,6 +56,41 @@ fn effective_settings_are_shown_with_where_they_come_from() {
 }
 
 #[test]
+fn a_value_that_stands_for_something_is_shown_with_what_that_is() {
+    let dir = tempfile::tempdir().expect("dir");
+    let done = icecore("config check --set log.retention.ms=9d").current_dir(dir.path()).assert();
+    let shown = String::from_utf8_lossy(&done.success().get_output().stdout).into_owned();
+    let row = |name: &str| {
+        let row = shown.lines().find(|line| line.starts_with(&format!("{name} ")));
+        let row = row.unwrap_or_else(|| panic!("{name}: {shown}"));
+        row.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    for (name, told) in [
+        ("log.local.retention.bytes", "-2 (as log.retention.bytes) default"),
+        ("log.flush.interval.ms", "9223372036854775807 (never) default"),
+        ("remote.log.manager.copy.max.bytes.per.second", "9223372036854775807 (no limit) default"),
+        ("log.retention.ms", "777600000 (9d) flag"),
+        ("num.partitions", "1 default"),
+        ("listen", "127.0.0.1:9092 default"),
+    ] {
+        assert_eq!(row(name), told);
+    }
+}
+
+#[test]
+fn a_quiet_check_shows_what_is_wrong_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("dir");
+    let check = |words: &str| icecore(words).current_dir(dir.path()).assert();
+    let right = check("config check --quiet").success();
+    assert_eq!((right.get_output().stdout.len(), right.get_output().stderr.len()), (0, 0));
+    let wrong = check("config check --quiet --set log.segment.bytes=5").code(1);
+    assert!(wrong.get_output().stdout.is_empty());
+    let lines: Vec<_> = told(&wrong).lines().map(str::to_owned).collect();
+    assert_eq!(lines[0], "invalid value 5 for log.segment.bytes: at least 1048576");
+    assert_eq!(lines.len(), 2, "the reason, and that it is the only one: {lines:?}");
+}
+
+#[test]
 fn secrets_of_a_store_come_from_the_environment_and_one_that_is_missing_is_named() {
     let dir = tempfile::tempdir().expect("dir");
     let file = "store = \"main\"\n[settings]\n\"broker.rack\" = \"${env:TEST_ZONE}\"\n\

@@ -7,6 +7,7 @@ mod checks;
 mod config;
 mod demo;
 mod dump;
+mod log_lines;
 mod open_files;
 mod policies;
 mod policy_files;

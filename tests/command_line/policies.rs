@@ -280,6 +280,44 @@ fn what_a_dry_run_tells_of_a_topic_that_uploads_nothing_is_what_then_happens() {
 }
 
 #[test]
+fn a_policy_that_is_set_again_says_which_settings_it_has_no_more() {
+    let broker = Broker::start(&[]);
+    // Also one that no topic has.
+    let all = "--config retention.ms=7d --config segment.ms=1h --config tiering.cache.class=keep";
+    assert!(!broker.run(&format!("policy set p --topics t {all}")).contains("no more"));
+    let words = "policy set p --topics t --config segment.ms=2h";
+    let told = broker.json(&format!("{words} --dry-run"));
+    let dropped = json!({ "retention.ms": "604800000", "tiering.cache.class": "keep" });
+    assert_eq!(told["dropped"], dropped);
+    let line = "it had, and has no more, since a policy is set whole: retention.ms=604800000 (7d), \
+                tiering.cache.class=keep\n";
+    for words in [format!("{words} --dry-run"), words.to_owned()] {
+        let text = broker.run(&words);
+        assert!(text.contains(line), "{words}: {text}");
+    }
+    let again = broker.json(words);
+    assert_eq!(again["dropped"], json!({}), "it is as it was");
+}
+
+#[test]
+fn a_setting_without_a_value_is_refused_with_what_to_do() {
+    let broker = Broker::start(&[]);
+    broker.run("policy set p --topics t --config retention.ms=7d --config segment.ms=1h");
+    let told =
+        broker.refused("policy set p --topics t --config retention.ms= --config segment.ms=1h");
+    let said = "setting retention.ms is given no value (--config retention.ms=): give it one, or leave it \
+                out to take it out of the policy";
+    assert!(told.contains(said), "{told}");
+    let told = broker.refused("topic create t --config retention.ms=");
+    assert!(
+        told.contains("retention.ms is given no value: it takes a number of millisec"),
+        "{told}"
+    );
+    let listed = broker.json("policy list");
+    assert_eq!(listed[0]["settings"]["retention.ms"], "604800000", "nothing was changed");
+}
+
+#[test]
 fn a_policy_that_is_set_names_the_topics_whose_own_settings_count_before_it() {
     let broker = Broker::start(&[]);
     broker.run("topic create own --config retention.ms=1h");

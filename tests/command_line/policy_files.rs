@@ -30,10 +30,10 @@ fn a_file_of_policies_is_applied_any_number_of_times_and_takes_nothing_away() {
         [
             "long",
             "created",
-            "topics=orders-*, retention.ms=777600000, 1 topic changes, not in force beside topics' own: \
+            "topics=orders-*, retention.ms=777600000 (9d), 1 topic changes, not in force beside topics' own: \
              retention.ms of orders-own",
         ],
-        ["lean", "created", "topics=logs, segment.ms=60000, no topic's settings change"],
+        ["lean", "created", "topics=logs, segment.ms=60000 (1m), no topic's settings change"],
     ];
     assert_eq!(applied(&broker, &file, "--dry-run"), made);
     assert_eq!(broker.json("policy list"), json!([]), "it was a rehearsal");
@@ -46,9 +46,9 @@ fn a_file_of_policies_is_applied_any_number_of_times_and_takes_nothing_away() {
         [
             "long",
             "altered",
-            "topics=orders-eu (was orders-*), local.retention.ms=86400000, 1 topic changes",
+            "topics=orders-eu (was orders-*), local.retention.ms=86400000 (1d), 1 topic changes",
         ],
-        ["long", "differs", "has retention.ms=777600000, which the file has not"],
+        ["long", "differs", "has retention.ms=777600000 (9d), which the file has not"],
         ["lean", "differs", "is not in the file"],
     ];
     assert_eq!(applied(&broker, &other, ""), differences);
@@ -58,10 +58,26 @@ fn a_file_of_policies_is_applied_any_number_of_times_and_takes_nothing_away() {
     let settings = json!({ "local.retention.ms": "86400000", "retention.ms": "777600000" });
     assert_eq!((&listed[1]["topics"], &listed[1]["settings"]), (&json!(["orders-eu"]), &settings));
 
+    let longer = other.replace("\"1d\"", "\"2d\"");
+    let told = "local.retention.ms=172800000 (2d) (was 86400000 (1d)), 1 topic changes";
+    assert_eq!(applied(&broker, &longer, "--dry-run")[0], ["long", "altered", told]);
     let first = format!("{other}priority = 3\n");
     let raised = ["long", "altered", "priority=3 (was 0), no topic's settings change"];
     assert_eq!(applied(&broker, &first, "")[0], raised);
     assert_eq!(applied(&broker, "", "").len(), 2, "an empty file takes nothing away either");
+}
+
+#[test]
+fn a_policy_that_hides_one_of_the_brokers_file_says_what_that_one_gave() {
+    let settings = "\"retention.ms\" = \"9d\", \"segment.ms\" = \"1h\"";
+    let dir = tempfile::tempdir().expect("dir");
+    std::fs::write(dir.path().join("icecore.toml"), policy("long", "\"t\"", settings))
+        .expect("write");
+    let broker = Broker::start_in(dir, &[]);
+    let told = applied(&broker, &policy("long", "\"t\"", "\"retention.ms\" = \"9d\""), "");
+    let detail = "topics=t, retention.ms=777600000 (9d), no topic's settings change, hides of the broker's \
+                  configuration file: segment.ms=3600000 (1h)";
+    assert_eq!(told, [["long", "created", detail]]);
 }
 
 #[test]
@@ -83,7 +99,10 @@ fn a_file_of_policies_tells_what_follows_before_it_counts() {
     });
     let told = applied(&broker, &policy("short", "\"t\"", "\"retention.bytes\" = \"3MiB\""), "");
     let detail = &told[0][2];
-    assert!(detail.starts_with("topics=t, retention.bytes=3145728, 1 topic changes"), "{detail}");
+    assert!(
+        detail.starts_with("topics=t, retention.bytes=3145728 (3MiB), 1 topic changes"),
+        "{detail}"
+    );
     for said in ["freed locally", "deleted remotely"] {
         assert!(detail.contains(said), "{detail}");
     }

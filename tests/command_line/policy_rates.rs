@@ -96,7 +96,7 @@ fn explain_tells_which_policy_gives_a_topic_its_rates_and_nonsense_is_refused() 
     let copies = line("tiering.copy.max.bytes.per.second ");
     assert!(copies.contains(" 20971520 (20MiB) policy thrifty"), "{copies}");
     let fetches = line("tiering.fetch.max.bytes.per.second ");
-    assert!(fetches.contains(" -1 topic 5242880 (5MiB) by policy thrifty"), "{fetches}");
+    assert!(fetches.contains(" -1 (no limit) topic 5242880 (5MiB) by policy thrifty"), "{fetches}");
     for (value, said) in [
         ("0", "invalid value 0 for tiering.copy.max.bytes.per.second: at least 1, or -1 for none"),
         ("-2", "at least 1, or -1 for none"),

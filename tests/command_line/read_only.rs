@@ -96,8 +96,19 @@ fn a_replay_that_a_read_only_server_has_nothing_for_says_how_old_its_view_is() {
         assert!(words == "tier status" || said.contains("nothing to read"), "{words}: {said}");
         assert!(!says(&broker, words).contains(told), "{words}: its broker has something");
     }
+    // Its environment has where it listens, which a command there finds as well.
+    let port = server.http_address().replace("127.0.0.1:", "");
+    let mut plan = server.command("replay plan t");
+    let done = plan.env("ICECORE_HTTP", format!("0.0.0.0:{port}")).assert().success();
+    let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    assert!(said.contains(&format!("; at 127.0.0.1:{port} is {told}")), "{said}");
+
     broker.run("topic create empty");
-    assert!(!says(&broker, "replay plan empty").contains(told), "its broker is no such server");
+    for words in ["replay plan empty", "replay run empty --to-stdout"] {
+        let said = says(&broker, words);
+        assert!(said.contains("nothing to read: topic empty has no records yet\n"), "{said}");
+        assert!(!said.contains(told), "its broker is no such server");
+    }
     let page = server.page("/v1/server");
     assert_eq!(page["view_every_ms"], 3_600_000);
     assert!(page["view_told_ms"].as_u64().is_some_and(|ms| ms > 1_600_000_000_000), "{page}");

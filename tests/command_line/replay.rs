@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::time::Instant;
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::broker::{Broker, interrupt, wait_for};
 
@@ -179,6 +180,72 @@ fn the_bytes_of_a_part_are_exact_where_the_disk_knows_and_about_right_elsewhere(
     for words in ["PARTITION", "about", "read in place", "as given", "USD"] {
         assert!(table.contains(words), "{words}: {table}");
     }
+}
+
+#[test]
+fn a_plan_is_no_faster_than_the_rates_that_bound_its_replay_and_says_which_one_does() {
+    let broker = Broker::start(SMALL);
+    history(&broker, 60_000);
+    let plan = || broker.json("replay plan t --bandwidth 200MiB/s");
+    let free = plan();
+    assert_eq!((&free["rates"], &free["bound_by"]), (&json!([]), &Value::Null));
+    let remote = number(&free["total"]["remote_bytes"]);
+    assert!(remote > 3 << 20, "{free}");
+
+    let fetches = "--config tiering.fetch.max.bytes.per.second";
+    broker.run(&format!("policy set thrifty --topics t {fetches}=1MiB"));
+    let bounded = plan();
+    let bound = &bounded["bound_by"];
+    assert_eq!((&bound["from"], &bound["by"]), (&json!("policy"), &json!("thrifty")));
+    assert_eq!(bound["bytes_per_second"], 1 << 20);
+    let seconds = |plan: &Value| plan["seconds"].as_f64().expect("a time");
+    let least = |bytes_a_second: u64| remote as f64 / bytes_a_second as f64;
+    assert!(seconds(&bounded) >= least(1 << 20), "{bounded}");
+    assert!(seconds(&bounded) < least(1 << 20) + 1.0, "what is local is not bounded: {bounded}");
+    let text = broker.run("replay plan t --bandwidth 200MiB/s");
+    let said = "tiering.fetch.max.bytes.per.second of policy thrifty bounds it to 1.00 MiB/s, and not \
+                200.00 MiB/s, as given\n";
+    assert!(text.contains(said), "{text}");
+    // The first MiB is let through and not waited for.
+    let began = Instant::now();
+    broker.run("replay run t --to-stdout");
+    let took = began.elapsed().as_secs_f64();
+    assert!(took > seconds(&bounded) - 1.2, "{took} s, and {bounded}");
+
+    broker.run(&format!("topic alter t {fetches}=512KiB"));
+    let own = plan();
+    assert_eq!(own["bound_by"]["from"], "topic");
+    assert!(seconds(&own) >= least(1 << 19), "{own}");
+    let slower = broker.json("replay plan t --bandwidth 1KiB/s");
+    assert_eq!(slower["bound_by"], Value::Null, "it is slower by itself");
+}
+
+#[test]
+fn a_plan_is_no_faster_than_the_brokers_rate_for_what_has_to_be_fetched() {
+    let rate = "remote.log.manager.fetch.max.bytes.per.second";
+    let settings = |value: &str| [SMALL, &[&*format!("{rate}={value}")]].concat().join(" ");
+    let words = settings("2MiB");
+    let broker = Broker::start_on("memory://", &words.split(' ').collect::<Vec<_>>());
+    history(&broker, 60_000);
+    let plan = broker.json("replay plan t --bandwidth 200MiB/s");
+    assert_eq!(plan["bound_by"]["setting"], rate);
+    assert_eq!(plan["bound_by"]["bytes"], plan["total"]["fetched_bytes"]);
+    let least = number(&plan["total"]["fetched_bytes"]) as f64 / f64::from(2 << 20);
+    assert!(plan["seconds"].as_f64() >= Some(least), "{plan}");
+    broker.run("replay warm t");
+    let plan = broker.json("replay plan t --bandwidth 200MiB/s");
+    assert_eq!(plan["bound_by"], Value::Null, "nothing has to be fetched: {plan}");
+
+    let words = settings("1MiB");
+    let folder = Broker::start(&words.split(' ').collect::<Vec<_>>());
+    history(&folder, 60_000);
+    let plan = folder.json("replay plan t --bandwidth 200MiB/s");
+    assert_eq!(plan["bound_by"]["setting"], rate);
+    assert_eq!(plan["bound_by"]["bytes"], plan["total"]["remote_bytes"], "it is read in place");
+    let text = folder.run("replay plan t --bandwidth 200MiB/s");
+    assert!(text.contains(&format!("{rate} of the broker bounds it to 1.00 MiB/s")), "{text}");
+    let unknown = folder.run("replay plan t");
+    assert!(unknown.contains("at least") && unknown.contains("give --bandwidth"), "{unknown}");
 }
 
 #[test]

@@ -29,7 +29,21 @@ fn a_topic_is_made_listed_described_altered_and_deleted() {
     let described = broker.json("topic describe orders");
     assert_eq!(described["settings"], json!({ "segment.ms": "60000" }));
     assert_eq!(described["partitions"].as_array().map(Vec::len), Some(4));
-    assert!(broker.run("topic describe orders").contains("segment.ms  60000"));
+    assert!(broker.run("topic describe orders").contains("segment.ms  60000 (1m)\n"));
+    let all = broker.run("topic describe orders --all");
+    let rows: Vec<_> = all.lines().map(|row| row.split_whitespace().collect::<Vec<_>>()).collect();
+    for told in [
+        "local.retention.bytes -2 (as retention.bytes)",
+        "local.retention.ms -2 (as retention.ms)",
+        "retention.bytes -1 (no limit)",
+        "flush.messages 9223372036854775807 (never)",
+        "message.timestamp.before.max.ms 9223372036854775807 (no limit)",
+        "max.message.bytes 1048588 (about 1.00 MiB)",
+    ] {
+        assert!(rows.iter().any(|row| row.join(" ") == told), "{told}: {all}");
+    }
+    let all = broker.json("topic describe orders --all");
+    assert_eq!(all["settings"]["local.retention.bytes"], "-2", "scripts read what there is");
 
     assert_eq!(broker.run("topic delete orders"), "deleted topic orders\n");
     assert_eq!(broker.json("topic list").as_array().map(Vec::len), Some(1));
@@ -60,8 +74,8 @@ fn a_file_of_topics_is_applied_any_number_of_times_and_takes_nothing_away() {
 
     let more = "[topics.orders]\npartitions = 3\nsettings = { \"segment.bytes\" = 2097152 }\n";
     let differences = [
-        ["orders", "altered", "partitions=3 (was 2), segment.bytes=2097152"],
-        ["orders", "differs", "has retention.ms=777600000, which the file has not"],
+        ["orders", "altered", "partitions=3 (was 2), segment.bytes=2097152 (2MiB)"],
+        ["orders", "differs", "has retention.ms=777600000 (9d), which the file has not"],
         ["payments", "differs", "is not in the file"],
     ];
     assert_eq!(applied(&broker, more, ""), differences);

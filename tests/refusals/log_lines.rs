@@ -32,14 +32,20 @@ pub(crate) fn catch() {
     drop(lines.with_writer(|| Catch).try_init());
 }
 
+/// The lines so far that hold all of these words.
+pub(crate) fn lines_with(words: &[&str]) -> Vec<String> {
+    let all = LINES.get_or_init(Mutex::default).lock().clone();
+    let all = String::from_utf8_lossy(&all);
+    let with = all.lines().filter(|line| words.iter().all(|word| line.contains(word)));
+    with.map(str::to_owned).collect()
+}
+
 /// The line that holds all of these words, once it is there.
 pub(crate) async fn line_with(words: &[&str]) -> String {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
-        let all = LINES.get_or_init(Mutex::default).lock().clone();
-        let all = String::from_utf8_lossy(&all);
-        if let Some(line) = all.lines().find(|line| words.iter().all(|word| line.contains(word))) {
-            return line.to_owned();
+        if let Some(line) = lines_with(words).into_iter().next() {
+            return line;
         }
         assert!(Instant::now() < until, "no line of the log has all of {words:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -48,6 +48,9 @@ pub struct TieringConfig {
     /// another one; five times that for a write, and a hundred times for a chunk that another one
     /// fetches. Default 50 ms.
     pub cache_patience: Duration,
+    /// Whether the log tells that the cache is open, and who owns it. Default: yes. Not of use where a
+    /// process opens it for a job and then again.
+    pub cache_is_told: bool,
     /// Memory for `.index` objects; what has no room in it waits in the cache. Default 128 MiB.
     pub index_cache_bytes: usize,
     /// Downloads at a time. Each holds one chunk of 256 KiB in memory. A quarter of them is kept for
@@ -112,6 +115,7 @@ impl TieringConfig {
             cache_dir: cache_dir.into(),
             cache_bytes: 1 << 30,
             cache_patience: Duration::from_millis(50),
+            cache_is_told: true,
             index_cache_bytes: 128 << 20,
             downloads_max: 32,
             read_ahead_bytes_max: 256 << 20,

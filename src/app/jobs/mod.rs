@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod running;
+mod told;
 mod watch;
 
 use std::path::PathBuf;

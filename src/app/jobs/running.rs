@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{JobPlace, run};
+use super::{JobPlace, run, told};
 use crate::http::{JobEnd, JobProgress, JobRefused, JobRequest, JobState, JobStatus};
 
 /// Begins jobs and knows the last one.
@@ -48,9 +48,15 @@ impl Jobs {
         if let Some(job) = last.as_ref().filter(|job| job.end.lock().is_none()) {
             return Err(JobRefused::Busy(job.id.clone()));
         }
-        tracing::info!(?request, "a job on the object store begins");
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        tracing::info!(
+            job = told::name(&request),
+            ?request,
+            id,
+            "a job on the object store begins"
+        );
         let job = Arc::new(Job {
-            id: uuid::Uuid::new_v4().simple().to_string(),
+            id,
             request,
             cancel: self.stop.child_token(),
             progress: Mutex::default(),
@@ -87,13 +93,23 @@ impl Job {
                 JobEnd { error: Some("it was broken off".to_owned()), result: None }
             }
         };
-        match &end.error {
-            None => tracing::info!(request = ?self.request, "the job on the object store is done"),
-            Some(error) => {
-                tracing::warn!(request = ?self.request, error, "a job on the object store ended");
-            }
-        }
+        self.tell(&end);
         *self.end.lock() = Some(end);
+    }
+
+    fn tell(&self, end: &JobEnd) {
+        let (job, request, id) = (told::name(&self.request), &self.request, &self.id);
+        let result = end.result.as_ref().map(told::words);
+        let is_amiss = end.result.as_ref().is_some_and(told::is_amiss);
+        match &end.error {
+            Some(error) => {
+                tracing::warn!(job, ?request, id, error, result, "a job on the object store ended");
+            }
+            None if is_amiss => {
+                tracing::warn!(job, ?request, id, result, "a job on the object store is done");
+            }
+            None => tracing::info!(job, ?request, id, result, "a job on the object store is done"),
+        }
     }
 
     fn status(&self) -> JobStatus {

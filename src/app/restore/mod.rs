@@ -31,7 +31,7 @@ use futures::{StreamExt as _, stream};
 use icecore_tiering::{
     FindClustersError, FoundCluster, FoundPartition, Headers, ManifestError, MetaError, MetaFound,
     ObjectName, OpenError, OwnerError, PartitionKey, ReadError, ReconcileError, ReconcileProgress,
-    Scope, StoreError, SystemClock, TakeOver, Tiering, find_cluster, find_clusters,
+    Scope, StoreError, SystemClock, TakeOver, Tiering, TieringConfig, find_cluster, find_clusters,
 };
 
 pub(in crate::app) use folder::is_unfinished;
@@ -288,7 +288,9 @@ pub(in crate::app) async fn fill(
     let (dir, url) = (data_dir.clone(), config.store().url.clone());
     let instance = off_thread(move || folder::begin(&dir, &url)).await?;
     step(watch, RestoreStep::Begun)?;
-    let wanted = tiering_config(config, &cluster.cluster_id);
+    // A start that restores opens the cache again.
+    let wanted =
+        TieringConfig { cache_is_told: false, ..tiering_config(config, &cluster.cluster_id) };
     let tiering = Tiering::open(wanted, Arc::new(SystemClock)).await?;
     let waiting = |left, holder: &str| {
         watch.progress(RestoreProgress::Waiting { holder: holder.to_owned(), left });

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{DryRun, Reach, outcome};
 use crate::cli::applied::{What, patiently};
-use crate::cli::output::OutputArgs;
+use crate::cli::output::{self, OutputArgs};
 use crate::cli::status::HttpArgs;
 use crate::cli::table::{Align, Table};
 use crate::config::{PolicyText, read_policies};
@@ -87,7 +87,7 @@ async fn apply(
 ) -> anyhow::Result<()> {
     let kept = had.map_or_else(BTreeMap::new, |had| had.settings.clone());
     let extra = kept.iter().filter(|(name, _)| !wanted.settings.contains_key(*name));
-    let extra: Vec<_> = extra.map(|(name, value)| format!("{name}={value}")).collect();
+    let extra: Vec<_> = extra.map(|(name, value)| output::assignment(name, value)).collect();
     let settings = kept.into_iter().chain(wanted.settings.clone()).collect();
     let (topics, priority) = (wanted.topics.clone(), wanted.priority);
     let body = PolicyBody { topics, priority, settings };
@@ -133,7 +133,8 @@ fn changes(body: &PolicyBody, had: Option<&PolicyText>) -> Vec<String> {
     for (name, value) in &body.settings {
         let old = had.and_then(|had| had.settings.get(name));
         if old != Some(value) {
-            changes.push(format!("{name}={value}{}", was(old.cloned())));
+            let old = old.map(|old| output::setting(name, old));
+            changes.push(format!("{}{}", output::assignment(name, value), was(old)));
         }
     }
     changes
@@ -147,7 +148,12 @@ fn follows(outcome: &PolicyOutcome) -> Vec<String> {
         count => format!("{count} topics change"),
     };
     let (bytes, kept) = (outcome::sum(&outcome.topics), outcome::kept_in_short(&outcome.overruled));
-    let all = [Some(topics), Some(bytes), kept].into_iter().flatten();
+    // Nothing of a policy that was set goes; but one of the broker's file is hidden, whole.
+    let dropped = outcome.dropped.iter().map(|(name, value)| output::assignment(name, value));
+    let dropped = dropped.collect::<Vec<_>>().join(" ");
+    let hidden = (!dropped.is_empty())
+        .then(|| format!("hides of the broker's configuration file: {dropped}"));
+    let all = [Some(topics), Some(bytes), kept, hidden].into_iter().flatten();
     all.filter(|text| !text.is_empty()).collect()
 }
 

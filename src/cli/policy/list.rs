@@ -25,8 +25,7 @@ pub(super) fn table(policies: &[PolicyStatus]) -> Table {
     for status in policies {
         let policy = &status.policy;
         let settings = policy.settings.iter();
-        let settings =
-            settings.map(|(name, value)| format!("{name}={}", output::setting(name, value)));
+        let settings = settings.map(|(name, value)| output::assignment(name, value));
         let hides = if status.hides_file { ", hides the file's" } else { "" };
         table.row([
             policy.name.clone(),

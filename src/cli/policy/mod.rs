@@ -119,6 +119,12 @@ async fn set(args: &Set) -> anyhow::Result<()> {
     let Set { name, topics, settings, priority, dry_run, reach: Reach { http, output } } = args;
     let mut given = BTreeMap::new();
     for (setting, value) in settings {
+        if value.trim().is_empty() {
+            anyhow::bail!(
+                "setting {setting} is given no value (--config {setting}=): give it one, or leave it out \
+                 to take it out of the policy, which has no more than the settings it is set with"
+            );
+        }
         if given.insert(setting.clone(), value.clone()).is_some() {
             anyhow::bail!("setting {setting} is given twice");
         }

@@ -1,5 +1,6 @@
 //! What a change of policies did, or would do, in words.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::cli::output;
@@ -16,6 +17,9 @@ pub(super) fn text(outcome: &PolicyOutcome, done: &str) -> String {
         true => "nothing was changed; this would be:\n".to_owned(),
         false => format!("{done}\n"),
     };
+    if !outcome.dropped.is_empty() {
+        text.push_str(&dropped(&outcome.dropped));
+    }
     if outcome.topics.is_empty() {
         text.push_str("no topic's settings change\n");
     } else {
@@ -32,6 +36,13 @@ pub(super) fn text(outcome: &PolicyOutcome, done: &str) -> String {
         );
     }
     text
+}
+
+/// What the policy had before: one that is set again is had whole.
+fn dropped(settings: &BTreeMap<String, String>) -> String {
+    let settings = settings.iter().map(|(name, value)| output::assignment(name, value));
+    let settings = settings.collect::<Vec<_>>().join(", ");
+    format!("it had, and has no more, since a policy is set whole: {settings}\n")
 }
 
 /// Where the policy is set, and its value does not count.

@@ -67,6 +67,24 @@ struct RangeArgs {
 }
 
 impl RangeArgs {
+    /// Why the range has no record. Each pair is the first offset that a partition has, and the one after its
+    /// last; none where they are not known.
+    fn why_nothing(&self, offsets: Option<&[(i64, i64)]>) -> String {
+        let topic = match &self.partitions {
+            Some(partitions) => format!("topic {} (partitions {partitions})", self.topic),
+            None => format!("topic {}", self.topic),
+        };
+        match offsets {
+            Some(all) if all.iter().all(|(_, next)| *next == 0) => {
+                format!("{topic} has no records yet")
+            }
+            Some(all) if all.iter().all(|(first, next)| first == next) => {
+                format!("{topic} has no records any more, they expired or were deleted")
+            }
+            _ => format!("{topic} has no records in this range"),
+        }
+    }
+
     /// The question for a broker.
     fn ask(&self, bytes_per_second: Option<u64>) -> PlanAsk {
         PlanAsk {

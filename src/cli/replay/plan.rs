@@ -13,7 +13,7 @@ use crate::cli::position::TIME_HELP;
 use crate::cli::status::HttpArgs;
 use crate::cli::table::{Align, Table};
 use crate::cli::view::tell_of_nothing_to_read;
-use crate::http::{PartitionPlan, ReplayPlan};
+use crate::http::{PartitionPlan, RateBound, ReplayPlan, SettingFrom};
 
 /// `icecore replay plan ...`.
 #[derive(Debug, Parser)]
@@ -39,11 +39,72 @@ struct Report {
     #[serde(flatten)]
     plan: ReplayPlan,
     total: Total,
-    /// By which the time is told.
-    bandwidth_bytes_per_second: Option<u64>,
-    seconds: Option<f64>,
+    #[serde(flatten)]
+    time: Time,
     prices: PriceTable,
     price: Price,
+}
+
+/// How long it takes, and why so long.
+#[derive(Debug, Serialize)]
+struct Time {
+    /// As given, else as measured of the store lately. Without it the time is no more than what `bound_by`
+    /// leaves: the replay takes at least so long.
+    bandwidth_bytes_per_second: Option<u64>,
+    /// The rate that people set and that is slower than that for what it counts for.
+    bound_by: Option<RateBound>,
+    seconds: Option<f64>,
+}
+
+impl Time {
+    /// What a rate counts for takes its time by the slowest of them, and the rest by the bandwidth.
+    fn of(total: &Total, bandwidth: Option<u64>, rates: &[RateBound]) -> Self {
+        let takes = |bytes: u64, rate: u64| bytes as f64 / rate.max(1) as f64;
+        let of_rates = rates.iter().map(|rate| (takes(rate.bytes, rate.bytes_per_second), rate));
+        let slowest = of_rates.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        let at_bandwidth = |bytes| bandwidth.map_or(0.0, |rate| takes(bytes, rate));
+        let bound = slowest.filter(|(seconds, _)| *seconds > at_bandwidth(total.remote_bytes));
+        let seconds = match bound {
+            Some((seconds, _)) => Some(at_bandwidth(total.local_bytes) + seconds),
+            None => bandwidth.map(|rate| takes(total.bytes, rate)),
+        };
+        let bound_by = bound.map(|(_, rate)| rate.clone());
+        Self { bandwidth_bytes_per_second: bandwidth, bound_by, seconds }
+    }
+
+    /// In words, on one line. `given` says whether the bandwidth was.
+    fn text(&self, about: &str, given: bool) -> String {
+        let by = if given { "as given" } else { "as measured lately" };
+        let a_second = |rate: u64| format!("{}/s", output::bytes(rate));
+        let took = duration(self.seconds.unwrap_or_default());
+        match (&self.bound_by, self.bandwidth_bytes_per_second) {
+            (Some(bound), Some(rate)) => {
+                let (slow, fast) = (a_second(bound.bytes_per_second), a_second(rate));
+                format!("{about}{took}: {} bounds it to {slow}, and not {fast}, {by}", place(bound))
+            }
+            (Some(bound), None) => format!(
+                "at least {took}: {} bounds it to {}; no other rate is known, as nothing was fetched \
+                 lately: give --bandwidth",
+                place(bound),
+                a_second(bound.bytes_per_second)
+            ),
+            (None, Some(rate)) => format!("{about}{took} at {}, {by}", a_second(rate)),
+            (None, None) => {
+                "no time: nothing was fetched lately, so no rate is known; give --bandwidth"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// A setting and where its value comes from.
+fn place(bound: &RateBound) -> String {
+    let of = match (bound.from, &bound.by) {
+        (SettingFrom::Policy, Some(policy)) => format!("of policy {policy}"),
+        (SettingFrom::Topic, _) => "of the topic".to_owned(),
+        _ => "of the broker".to_owned(),
+    };
+    format!("{} {of}", bound.setting)
 }
 
 /// All partitions together.
@@ -80,14 +141,16 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let plan = args.http.replay_plan(&args.range.ask(args.bandwidth)).await?;
     let total = Total::of(&plan.partitions);
     if total.bytes == 0 && total.exact {
-        tell_of_nothing_to_read(&args.http).await;
+        let offsets = plan.partitions.iter();
+        let offsets = offsets.map(|one| one.log_start_offset.zip(one.high_watermark));
+        let offsets: Option<Vec<_>> = offsets.collect();
+        let why = args.range.why_nothing(offsets.as_deref());
+        tell_of_nothing_to_read(&args.http, &why).await;
     }
     let measured = Some(plan.measured_bytes_per_second).filter(|rate| *rate > 0);
-    let bandwidth = args.bandwidth.or(measured);
     let report = Report {
+        time: Time::of(&total, args.bandwidth.or(measured), &plan.rates),
         total,
-        bandwidth_bytes_per_second: bandwidth,
-        seconds: bandwidth.map(|rate| total.bytes as f64 / rate as f64),
         price: prices.price(total.gets, total.fetched_bytes),
         prices,
         plan,
@@ -111,16 +174,7 @@ fn text(report: &Report, given: bool) -> String {
     let _ = writeln!(text, "{about}{} GET requests, {fetched} to fetch", total.gets);
     let Price { currency, total: price, .. } = &report.price;
     let _ = writeln!(text, "{about}{price:.4} {currency} for them");
-    let _ = match (report.bandwidth_bytes_per_second, report.seconds) {
-        (Some(rate), Some(seconds)) => {
-            let by = if given { "as given" } else { "as measured lately" };
-            writeln!(text, "{about}{} at {}/s, {by}", time(seconds), output::bytes(rate))
-        }
-        _ => writeln!(
-            text,
-            "no time: nothing was fetched lately, so no rate is known; give --bandwidth"
-        ),
-    };
+    let _ = writeln!(text, "{}", report.time.text(about, given));
     if !total.exact {
         text.push_str(
             "The range begins or ends within a segment of the store, whose index is not read for a \
@@ -130,7 +184,7 @@ fn text(report: &Report, given: bool) -> String {
     text
 }
 
-fn time(seconds: f64) -> String {
+fn duration(seconds: f64) -> String {
     let whole = Duration::from_secs_f64(seconds.clamp(0.0, 1e15).ceil());
     humantime::format_duration(whole).to_string()
 }
@@ -164,4 +218,46 @@ fn table(plan: &ReplayPlan) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn total(local_mib: u64, remote_mib: u64) -> Total {
+        let (local_bytes, remote_bytes) = (local_mib * MIB, remote_mib * MIB);
+        Total { bytes: local_bytes + remote_bytes, local_bytes, remote_bytes, ..Total::default() }
+    }
+
+    fn rate(setting: &str, by: Option<&str>, mib_a_second: u64, mib: u64) -> RateBound {
+        RateBound {
+            setting: setting.to_owned(),
+            bytes_per_second: mib_a_second * MIB,
+            from: if by.is_some() { SettingFrom::Policy } else { SettingFrom::Broker },
+            by: by.map(str::to_owned),
+            bytes: mib * MIB,
+        }
+    }
+
+    #[test]
+    fn the_time_is_told_by_the_slowest_rate_that_people_set_for_what_it_counts_for() {
+        let (of_topic, of_broker) =
+            (rate("topic's", Some("thrifty"), 2, 60), rate("broker's", None, 1, 20));
+        let both = [of_topic.clone(), of_broker];
+        let time = Time::of(&total(40, 60), Some(10 * MIB), &both);
+        assert_eq!((time.seconds, &time.bound_by), (Some(34.0), &Some(of_topic.clone())));
+        let expected = "about 34s: topic's of policy thrifty bounds it to 2.00 MiB/s, and not 10.00 \
+                        MiB/s, as given";
+        assert_eq!(time.text("about ", true), expected);
+
+        let unknown = Time::of(&total(40, 60), None, &both);
+        assert_eq!(unknown.seconds, Some(30.0), "what lies on the disk is not bounded");
+        assert!(unknown.text("", false).starts_with("at least 30s: topic's of policy thrifty"));
+        let slow = Time::of(&total(40, 60), Some(MIB), &both);
+        assert_eq!((slow.seconds, slow.bound_by), (Some(100.0), None), "it is slower by itself");
+        let free = Time::of(&total(0, 60), None, &[]);
+        assert_eq!((free.seconds, free.bound_by), (None, None));
+    }
 }

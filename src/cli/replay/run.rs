@@ -105,7 +105,8 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
             let names = (topic.name.clone(), topic.id.to_string());
             let checkpoint = Checkpoint::new(names, destination, &ranges);
             if checkpoint.has_ended() {
-                tell_of_nothing_to_read(&args.http).await;
+                let why = args.range.why_nothing(Some(&offsets(&topic, &checkpoint).await?));
+                tell_of_nothing_to_read(&args.http, &why).await;
             }
             let sink = args.open(broker, &topic, &checkpoint).await?;
             (checkpoint, sink)
@@ -141,6 +142,15 @@ async fn ranges(args: &Args, topic: &Topic) -> anyhow::Result<BTreeMap<i32, (Off
         (number, (start, end.max(start)))
     };
     Ok(starts.into_iter().map(range).collect())
+}
+
+/// The first and the next offset that each of these partitions has.
+async fn offsets(topic: &Topic, checkpoint: &Checkpoint) -> anyhow::Result<Vec<(i64, i64)>> {
+    let partitions: Vec<_> = checkpoint.partitions.keys().copied().collect();
+    let starts = resolve(Place::Beginning, topic, &partitions).await?;
+    let ends = resolve(Place::End, topic, &partitions).await?;
+    let next = |number: &i32| ends.get(number).copied().unwrap_or_default();
+    Ok(starts.iter().map(|(number, start)| (start.get(), next(number).get())).collect())
 }
 
 impl Args {

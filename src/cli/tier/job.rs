@@ -9,6 +9,7 @@ use super::remote;
 use crate::app::{Offline, OfflineUse, StartError};
 use crate::cli::output;
 use crate::cli::sources::OfflineArgs;
+use crate::cli::status::callable;
 use crate::config::BrokerConfig;
 use crate::http::{JobEnd, JobProgress, JobRequest, JobResult};
 
@@ -21,7 +22,7 @@ pub(super) const COULD_NOT_LOOK: u8 = 2;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct PlaceArgs {
     /// Ask the broker that runs with this HTTP address (serve --http), and not the data directory.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = callable)]
     http: Option<String>,
     #[command(flatten)]
     sources: OfflineArgs,

@@ -15,7 +15,7 @@ use crate::cli::broker_address::BrokerArgs;
 use crate::cli::client::{
     self, ClientError, Connection, Setting, Topic, alter_settings, create_topic, grow_topic,
 };
-use crate::cli::output::OutputArgs;
+use crate::cli::output::{self, OutputArgs};
 use crate::cli::table::{Align, Table};
 use crate::config::plain_topic_value;
 
@@ -136,7 +136,7 @@ async fn apply(
     let changes: Vec<_> = grown
         .iter()
         .map(|wanted| format!("partitions={wanted} (was {count})"))
-        .chain(set.iter().map(|(name, value)| format!("{name}={value}")))
+        .chain(set.iter().map(|(name, value)| output::assignment(name, value)))
         .collect();
     if !dry_run && !set.is_empty() {
         let given = |(name, value): &(&String, &String)| ((*name).clone(), Some((*value).clone()));
@@ -161,7 +161,9 @@ fn differences(wanted: &Wanted, count: usize, own: &BTreeMap<String, String>) ->
         format!("has {count} partitions, the file {wanted}: partitions cannot be taken away")
     });
     let extra = own.iter().filter(|(name, _)| !wanted.settings.contains_key(*name));
-    let extra = extra.map(|(name, value)| format!("has {name}={value}, which the file has not"));
+    let extra = extra.map(|(name, value)| {
+        format!("has {}, which the file has not", output::assignment(name, value))
+    });
     fewer.into_iter().chain(extra).collect()
 }
 

@@ -11,7 +11,7 @@ use super::client::{
     self, Connection, EARLIEST, LATEST, Partition, Setting, Topic, alter_settings, create_topic,
     delete_topic, grow_topic,
 };
-use super::output::OutputArgs;
+use super::output::{self, OutputArgs};
 use super::table::{Align, Table};
 
 /// `icecore topic ...`.
@@ -238,7 +238,8 @@ fn text(topic: &Topic, partitions: &[Shown<'_>], settings: &[Setting]) -> String
     if !settings.is_empty() {
         let mut table = Table::new(&[("SETTING", Align::Left), ("VALUE", Align::Left)]);
         for setting in settings {
-            table.row([setting.name.clone(), setting.value.clone().unwrap_or_default()]);
+            let value = setting.value.as_ref().map(|value| output::setting(&setting.name, value));
+            table.row([setting.name.clone(), value.unwrap_or_default()]);
         }
         text.push_str(&format!("\n{}", table.text()));
     }

@@ -74,6 +74,13 @@ impl Policies {
         all
     }
 
+    /// The policy of that name that is in force.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Policy> {
+        let of_file = || self.file.iter().find(|policy| policy.name() == name);
+        self.runtime.get(name).or_else(of_file)
+    }
+
     /// Whether the file has a policy of that name.
     #[must_use]
     pub fn file_has(&self, name: &str) -> bool {

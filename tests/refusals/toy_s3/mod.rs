@@ -70,6 +70,11 @@ impl ToyS3 {
         *self.remembered.lock() = self.objects.lock().clone();
     }
 
+    /// Whether there is an object whose name has this part.
+    pub(crate) fn has(&self, part: &str) -> bool {
+        self.objects.lock().keys().any(|name| name.contains(part))
+    }
+
     /// Requests that the switch refused.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::SeqCst)

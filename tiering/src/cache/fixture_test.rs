@@ -74,6 +74,7 @@ pub(super) fn settings(folder: &Path, chunks: u64) -> CacheSettings {
         // The threads of the cache before may still be at their last job.
         claim_wait: Duration::from_secs(20),
         patience: Duration::from_secs(20),
+        is_told: true,
         clock: Arc::new(SystemClock),
         steps: Arc::new(RunThrough),
         counters: Arc::default(),

@@ -40,6 +40,8 @@ pub(crate) struct CacheSettings {
     pub(crate) claim_wait: Duration,
     /// How long to wait for an answer of another process that shares the folder.
     pub(crate) patience: Duration,
+    /// Whether the log tells of it.
+    pub(crate) is_told: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) steps: Arc<dyn Steps>,
     pub(crate) counters: Arc<Counters>,
@@ -126,13 +128,15 @@ fn open(settings: CacheSettings, slots: u32, claim: Claim) -> io::Result<Arc<Cac
     let slabs = Slabs::open(&settings.dir, slots, SLOTS_PER_SLAB)?;
     let index = IndexFile::open(&settings.dir.join("index"), slots)?;
     let slots = take_up(&index, &slabs, slots)?;
-    tracing::info!(
-        folder = %settings.dir.display(),
-        bytes = u64::from(slots.count()) * CHUNK_BYTES,
-        held_bytes = slots.held_bytes(),
-        took_ms = began.elapsed().as_millis(),
-        "the read cache is open"
-    );
+    if settings.is_told {
+        tracing::info!(
+            folder = %settings.dir.display(),
+            bytes = u64::from(slots.count()) * CHUNK_BYTES,
+            held_bytes = slots.held_bytes(),
+            took_ms = began.elapsed().as_millis(),
+            "the read cache is open"
+        );
+    }
     start(settings, slabs, index, slots, Some(claim))
 }
 

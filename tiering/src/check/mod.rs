@@ -11,7 +11,8 @@
 //! asked for by its name. It may go on beside uploads and deletions: what is wrong with a segment
 //! counts only if its row is still live after it was seen, and an object without a row only if it is
 //! still there. Work is bounded: so many partitions at a time, so many objects over all.
-//! What a check found right is told segment by segment, so that one that was broken off goes on: an object's name is never used twice.
+//! What a check found right is told segment by segment, so that one that was broken off goes on: an
+//! object's name is never used twice.
 
 mod finding;
 mod meta;

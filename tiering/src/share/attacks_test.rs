@@ -278,6 +278,7 @@ async fn a_process_that_has_the_folder_and_shares_nothing_is_told_of() {
         bytes: 64 * CHUNK_BYTES,
         claim_wait: Duration::from_millis(50),
         patience: Duration::from_millis(50),
+        is_told: true,
         clock: Arc::new(SystemClock),
         steps: Arc::new(RunThrough),
         counters: Arc::default(),

@@ -64,6 +64,7 @@ impl Process {
             bytes: slots * CHUNK_BYTES,
             claim_wait: SOON,
             patience,
+            is_told: true,
             clock: Arc::new(SystemClock),
             steps: Arc::new(RunThrough),
             counters: Arc::clone(&counters),

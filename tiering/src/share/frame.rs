@@ -21,8 +21,8 @@
 //! 70 filled     ask 4 | slot 4 | length 4               it is there, and held once
 //! 71 refused    ask 4                                   it was not taken in
 //! ```
-//! Numbers are big-endian. The class is that of the chunk's topic: 0 normal, 1 keep, 2 pass. Both are processes of one user on one machine; all the same nothing is
-//! believed.
+//! Numbers are big-endian. The class is that of the chunk's topic: 0 normal, 1 keep, 2 pass. Both are
+//! processes of one user on one machine; all the same nothing is believed.
 //!
 //! Invariant: decoding takes any bytes and gives a frame or an error.
 

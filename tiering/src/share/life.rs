@@ -148,10 +148,12 @@ impl Life {
                 None
             }
         };
-        tracing::info!(
-            folder = %folder.display(), shared = listener.is_some(),
-            "this process owns the read cache"
-        );
+        if self.settings.is_told {
+            tracing::info!(
+                folder = %folder.display(), shared = listener.is_some(),
+                "this process owns the read cache"
+            );
+        }
         let host = Host::new(cache, flights, &self.state);
         host.run(folder, listener, &self.stop).await;
     }
@@ -164,10 +166,12 @@ impl Life {
     }
 
     async fn be_guest(&self, connected: Connected) {
-        tracing::info!(
-            folder = %self.settings.dir.display(),
-            "this process is a guest of the read cache of another icecore"
-        );
+        if self.settings.is_told {
+            tracing::info!(
+                folder = %self.settings.dir.display(),
+                "this process is a guest of the read cache of another icecore"
+            );
+        }
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = connected.run() => {}

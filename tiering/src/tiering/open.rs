@@ -198,6 +198,7 @@ async fn open_cache(
         bytes: config.cache_bytes,
         claim_wait: CLAIM_WAIT,
         patience: config.cache_patience,
+        is_told: config.cache_is_told,
         clock,
         steps: Arc::clone(&config.steps),
         counters: Arc::clone(store.counters()),

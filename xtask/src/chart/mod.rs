@@ -5,6 +5,7 @@
 //! cluster can say is said by `cargo xtask kubernetes`.
 
 mod hooks;
+mod notes;
 mod table;
 mod values;
 
@@ -125,6 +126,7 @@ pub(crate) fn judge(components: &Components) -> Result<()> {
         let set = set.iter().flat_map(|value| ["--set".as_ref(), OsStr::new(value)]);
         resources.push(rendered(&helm, &chart, &files.chain(set).collect::<Vec<_>>())?);
     }
+    notes::judge(&helm, &chart)?;
     let all = resources.join("\n---\n");
     let (every, file) = (out.join("every-kind.yaml"), out.join("resources.yaml"));
     std::fs::write(&every, &all)?;
