@@ -69,7 +69,10 @@ impl Run {
         })?;
         self.steps.tell("the Job told what changed", || {
             let told = self.told_of_policies()?;
-            ensure!(told.contains("retention.ms=7776000000 (was 31536000000)"), "{told}");
+            ensure!(
+                told.contains("retention.ms=7776000000 (90d) (was 31536000000 (365d))"),
+                "{told}"
+            );
             ensure!(told.matches("unchanged").count() == 2, "{told}");
             Ok(told)
         })?;
