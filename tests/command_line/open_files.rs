@@ -12,7 +12,7 @@ const RECORDS: usize = 600;
 #[test]
 fn a_broker_with_more_segments_than_files_that_it_may_open_takes_and_gives_all_records() {
     let settings = ["remote.log.storage.system.enable=false", "log.roll.ms=1"];
-    let broker = Broker::start_with_files(350, &settings);
+    let broker = Broker::start_with_files(450, &settings);
     broker.run(&format!("topic create many --partitions {PARTITIONS}"));
     for round in 0..ROUNDS {
         let lines: Vec<_> =
