@@ -4,6 +4,9 @@
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+#[path = "client/follower.rs"]
+mod follower;
+#[cfg(test)]
 #[path = "client/history.rs"]
 mod history;
 #[cfg(test)]
@@ -18,7 +21,6 @@ mod read_only {
     use std::time::{Duration, Instant};
 
     use icecore::app::Bound;
-    use icecore::config::{BrokerConfig, Places, Sources};
     use icecore::wire::Records;
     use icecore::wire::messages::delete_records::{
         DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
@@ -42,6 +44,7 @@ mod read_only {
     use tokio_util::sync::CancellationToken;
 
     use super::client::{Broker, Client};
+    use super::follower::read_only;
     use super::history::{list_offset, produce, replay};
     use super::topics::creation;
 
@@ -141,22 +144,6 @@ mod read_only {
         let answer = &answer.responses[0].partitions[0];
         let has_records = matches!(&answer.records, Records::Inline(bytes) if !bytes.is_empty());
         (answer.error_code != 0 || has_records).then_some(answer.error_code)
-    }
-
-    fn read_only(data_dir: &Path, store: &Path, settings: &[(&str, &str)]) -> BrokerConfig {
-        let any_port = || Some("127.0.0.1:0".to_owned());
-        let places = Places {
-            data_dir: Some(data_dir.to_owned()),
-            listen: any_port(),
-            http: any_port(),
-            store: Some(format!("file://{}", store.display())),
-            read_only: Some(true),
-            ..Places::default()
-        };
-        let few = [("offsets.topic.num.partitions", "3")];
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let settings = few.iter().chain(settings).map(owned).collect();
-        BrokerConfig::load(&Sources { file: None, places, settings }).expect("good settings")
     }
 
     /// Every file and folder of a store. What goes meanwhile is left out.

@@ -2,6 +2,8 @@
 //! nobody else, and change while the broker runs.
 
 mod client;
+#[path = "client/follower.rs"]
+mod follower;
 #[path = "client/history.rs"]
 mod history;
 
@@ -9,8 +11,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use client::{Broker, Client};
+use follower::read_only;
 use history::{fetch, list_offset, produce, replay};
-use icecore::config::{BrokerConfig, Places, Sources};
 use icecore::wire::Records;
 use icecore::wire::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
@@ -267,22 +269,6 @@ async fn all_readers_of_a_topic_keep_to_its_rate_together_and_those_of_another_a
     broker.end().await;
 }
 
-/// A read-only server of the store in a folder, which looks at it all the time.
-async fn read_only(data_dir: &Path, store: &Path) -> Broker {
-    let any_port = || Some("127.0.0.1:0".to_owned());
-    let places = Places {
-        data_dir: Some(data_dir.to_owned()),
-        listen: any_port(),
-        http: any_port(),
-        store: Some(format!("file://{}", store.display())),
-        read_only: Some(true),
-        ..Places::default()
-    };
-    let settings = vec![("tiering.follow.interval.ms".to_owned(), "100".to_owned())];
-    let config = BrokerConfig::load(&Sources { file: None, places, settings });
-    Broker::over(config.expect("good settings")).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_of_a_read_only_server_keep_to_the_rate_that_the_cluster_has_for_the_topic() {
     let dirs = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
@@ -291,7 +277,9 @@ async fn readers_of_a_read_only_server_keep_to_the_rate_that_the_cluster_has_for
     let mut client = Client::connect(broker.address).await;
     with_history(&mut client, 4_000).await;
     alter(&mut client, "slow", FETCH, "1").await;
-    let server = read_only(dirs.1.path(), &dirs.0.path().join("store")).await;
+    let followed = [("tiering.follow.interval.ms", "100")];
+    let config = read_only(dirs.1.path(), &dirs.0.path().join("store"), &followed);
+    let server = Broker::over(config).await;
     let mut reader = Client::connect(server.address).await;
     // What is let through before the bound holds is little.
     wait_until("the bound is known there", async || fetch(&mut reader, "slow", 0).await.is_empty())

@@ -23,11 +23,15 @@ pub(super) async fn partition(
 ) -> Result<(), Error> {
     let now_ms = replicas.env().clock.now_ms();
     let rolled = roll(&partition, now_ms).await;
-    match partition.log().is_tiered() {
-        true => free_local(replicas, &partition, now_ms).await?,
-        false => delete_old(replicas, &partition, now_ms).await?,
+    let rolled = rolled.map_err(|error| format!("a segment was not rolled: {error}"));
+    let freed = match partition.log().is_tiered() {
+        true => free_local(replicas, &partition, now_ms).await,
+        false => delete_old(replicas, &partition, now_ms).await,
+    };
+    match (rolled, freed) {
+        (Err(rolled), Err(freed)) => Err(format!("{freed}; {rolled}").into()),
+        (rolled, freed) => freed.and(rolled.map_err(Error::from)),
     }
-    rolled.map_err(|error| format!("a segment was not rolled: {error}").into())
 }
 
 /// Rolls what is due by age, by the bound on the upload lag, or because all of it has expired.
