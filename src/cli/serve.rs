@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,7 @@ use super::sources::SourceArgs;
 use super::telling;
 use crate::app::{Bound, StartError};
 use crate::config::BrokerConfig;
+use crate::env::shorten_time_slice;
 use crate::telemetry::LinesTo;
 
 /// Flags win over the environment, the environment over the file.
@@ -27,7 +28,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = BrokerConfig::load(&args.sources.with_file(args.config.clone()))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime =
+        Builder::new_multi_thread().on_thread_start(shorten_time_slice).enable_all().build()?;
     let told = telling::start(&config, LinesTo::StandardError, runtime.handle())?;
     let json = config.logs_json();
     if json {

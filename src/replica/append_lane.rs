@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Partition;
 use super::flusher::{FlushRequest, Flusher};
 use super::space::Space;
+use crate::env::shorten_time_slice;
 use crate::log::{AppendError, Appended};
 use crate::record::Batch;
 
@@ -54,9 +55,10 @@ impl AppendLane {
         space: Arc<Space>,
     ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
         let (queue, receiver) = mpsc::channel(QUEUE_LEN_MAX);
-        let thread = thread::Builder::new()
-            .name(format!("append-{number}"))
-            .spawn(move || run(receiver, &flusher, &space))?;
+        let thread = thread::Builder::new().name(format!("append-{number}")).spawn(move || {
+            shorten_time_slice();
+            run(receiver, &flusher, &space);
+        })?;
         Ok((Self { queue }, thread))
     }
 

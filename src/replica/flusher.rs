@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::Partition;
 use super::flush_plans::Plans;
+use crate::env::shorten_time_slice;
 use crate::log::{AppendError, Appended};
 use crate::metrics::BrokerMetrics;
 
@@ -44,9 +45,10 @@ impl Flusher {
         metrics: BrokerMetrics,
     ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
         let (queue, receiver) = mpsc::sync_channel(QUEUE_LEN_MAX);
-        let thread = thread::Builder::new()
-            .name(format!("flush-{number}"))
-            .spawn(move || run(&receiver, &metrics))?;
+        let thread = thread::Builder::new().name(format!("flush-{number}")).spawn(move || {
+            shorten_time_slice();
+            run(&receiver, &metrics);
+        })?;
         Ok((Self { queue }, thread))
     }
 
