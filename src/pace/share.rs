@@ -9,17 +9,19 @@
 //!   share twice of what they move    -> it binds nobody: no bound any more
 //!   too few requests to tell, or none for two seconds
 //!                                    -> nobody is there to be slowed down: no bound
-//! what calm allows: calm * (1 + slowdown), but at least 250 µs and twice its mean deviation more
+//! what calm allows: calm * (1 + slowdown), but at least 100 µs and twice its usual deviation more
 //! ```
 //! So the share falls fast and rises slowly, as TCP's window does, and begins as cautiously: a replay
 //! that comes while others work has 32 MiB/s at first. It is judged every second, or as soon after as
-//! there are 200 requests. *Calm* is what the hot path takes while replays move next to nothing,
-//! smoothed. Where a replay was there from the start, or runs on and on, it is brought to the least
-//! share for a moment every five minutes to measure calm anew. At the least share the hot path counts
-//! as calm whatever it takes: then the replay is not what slows it down.
+//! there are 200 requests. *Calm* is what the hot path takes while replays move next to nothing: the
+//! median of the last stretches, so that a minute in which somebody wrote in bulk does not count as it.
+//! Where a replay was there from the start, or runs on and on, it is brought to the least share for a
+//! moment every five minutes to measure calm anew. At the least share the hot path counts as calm
+//! whatever it takes: then the replay is not what slows it down.
 //!
 //! Invariant: the share is at least [`SHARE_MIN`], so that every replay comes to its end.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::latency::Window;
@@ -49,9 +51,9 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// With fewer times the 99th percentile says nothing.
 const TIMES_MIN: u64 = 200;
 /// Less than this above calm is not worth a replay's time, in seconds.
-const SLACK: f64 = 250e-6;
-/// How much the newest calm stretch counts.
-const CALM_WEIGHT: f64 = 0.2;
+const SLACK: f64 = 100e-6;
+/// Calm stretches that are remembered.
+const CALM_LEN: usize = 15;
 /// When calm is measured anew beside a replay that goes on and on.
 const CALM_AGE_MAX: Duration = Duration::from_secs(300);
 
@@ -75,7 +77,7 @@ pub struct ReplayShare {
     share: Option<f64>,
     /// Whether it was cut since replays last began.
     was_cut: bool,
-    calm: [Option<Calm>; 2],
+    calm: [Calm; 2],
     calm_at: Duration,
     /// The share to go back to when calm is measured.
     resume: Option<Option<f64>>,
@@ -83,29 +85,28 @@ pub struct ReplayShare {
     last: Duration,
 }
 
-/// The 99th percentile without a replay, in seconds: smoothed, and how far it lies off as a rule.
-#[derive(Clone, Copy, Debug)]
-struct Calm {
-    p99: f64,
-    deviation: f64,
-}
+/// The 99th percentiles without a replay, in seconds, the newest first.
+#[derive(Clone, Debug, Default)]
+struct Calm(VecDeque<f64>);
 
 impl Calm {
-    fn note(known: Option<Self>, p99: f64) -> Self {
-        let Some(Self { p99: before, deviation }) = known else {
-            return Self { p99, deviation: 0.0 };
-        };
-        let off = p99 - before;
-        Self {
-            p99: before + CALM_WEIGHT * off,
-            deviation: deviation + CALM_WEIGHT * (off.abs() - deviation),
-        }
+    fn note(&mut self, p99: f64) {
+        self.0.truncate(CALM_LEN - 1);
+        self.0.push_front(p99);
     }
 
-    /// What is no slowing down yet.
-    fn allows(&self, slowdown_max: f64) -> f64 {
-        self.p99 + (self.p99 * slowdown_max).max(SLACK).max(2.0 * self.deviation)
+    /// What is no slowing down yet; `None` when nothing is known.
+    fn allows(&self, slowdown_max: f64) -> Option<f64> {
+        let calm = median(self.0.iter().copied())?;
+        let deviation = median(self.0.iter().map(|p99| (p99 - calm).abs()))?;
+        Some(calm + (calm * slowdown_max).max(SLACK).max(2.0 * deviation))
     }
+}
+
+fn median(of: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut of: Vec<_> = of.collect();
+    of.sort_by(f64::total_cmp);
+    of.get(of.len() / 2).copied()
 }
 
 /// Seconds that are judged together.
@@ -207,13 +208,14 @@ impl ReplayShare {
 
     fn note_calm(&mut self, p99s: [Option<f64>; 2]) {
         for (calm, p99) in self.calm.iter_mut().zip(p99s) {
-            *calm = p99.map(|p99| Calm::note(*calm, p99)).or(*calm);
+            p99.into_iter().for_each(|p99| calm.note(p99));
         }
         self.calm_at = self.last;
     }
 
     fn must_measure_calm(&self, p99s: [Option<f64>; 2]) -> bool {
-        let is_new = p99s.iter().zip(self.calm).any(|(p99, calm)| p99.is_some() && calm.is_none());
+        let is_new = |(p99, calm): (&Option<f64>, &Calm)| p99.is_some() && calm.0.is_empty();
+        let is_new = p99s.iter().zip(&self.calm).any(is_new);
         is_new || self.last.saturating_sub(self.calm_at) >= CALM_AGE_MAX
     }
 
@@ -221,8 +223,8 @@ impl ReplayShare {
     fn slowed_to(&self, p99s: [Option<f64>; 2], slowdown_max: f64) -> f64 {
         let parts = p99s
             .iter()
-            .zip(self.calm)
-            .filter_map(|(p99, calm)| Some(calm?.allows(slowdown_max) / (*p99)?));
+            .zip(&self.calm)
+            .filter_map(|(p99, calm)| Some(calm.allows(slowdown_max)? / (*p99)?));
         parts.fold(1.0, f64::min)
     }
 
@@ -383,6 +385,20 @@ mod tests {
         machine.run(30);
         machine.run(200);
         assert!(machine.rate(200) > 600 * MB, "{} bytes a second", machine.rate(200));
+    }
+
+    #[test]
+    fn a_load_in_bulk_is_not_taken_for_calm() {
+        let mut machine = Machine::new(0, 100 * MB);
+        machine.calm_us = 65_000;
+        machine.run(30);
+        machine.calm_us = 2000;
+        machine.run(10);
+        machine.replay = 800 * MB;
+        machine.run(30);
+        machine.run(60);
+        let rate = machine.rate(60);
+        assert!((80 * MB..130 * MB).contains(&rate), "{rate} bytes a second");
     }
 
     #[test]
