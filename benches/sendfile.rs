@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use icecore::metrics::SocketMetrics;
 use icecore::model::FileSlice;
-use icecore::server::{Limits, Listening, Server};
+use icecore::server::{Aside, Limits, Listening, Server};
 use icecore::wire::exchange::{Piece, Reply, ReplyFrame, RequestFrame, Service, Started};
 use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::runtime::Runtime;
@@ -95,8 +95,10 @@ fn serve(hot: Arc<File>, cold: Arc<File>) -> io::Result<Running> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let metrics = SocketMetrics::unregistered();
-    let server = Server::new(Arc::new(Files { hot, cold }), Limits::default(), metrics.clone());
     let runtime = runtime(2, SERVER_THREADS)?;
+    let aside = Aside { threads: runtime.handle().clone(), replays: Arc::default() };
+    let files = Arc::new(Files { hot, cold });
+    let server = Server::new(files, Limits::default(), aside, metrics.clone());
     thread::spawn(move || {
         runtime.block_on(async {
             let socket = tokio::net::TcpListener::from_std(listener).expect("a listener");

@@ -3,7 +3,7 @@
 //! Invariant: a panic of the work goes on in whoever waits for it. Work that never ran, since the
 //! runtime ends, has no outcome: whoever waits for it ends with the runtime as well.
 
-use tokio::task::JoinHandle;
+use tokio::task::JoinError;
 use tracing::Instrument as _;
 
 /// Runs a change that is not to stop half-way: it goes on when whoever waits for it leaves.
@@ -17,7 +17,7 @@ pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 }
 
 /// What a task came to.
-pub async fn done<T>(task: JoinHandle<T>) -> T {
+pub async fn done<T>(task: impl Future<Output = Result<T, JoinError>>) -> T {
     match task.await {
         Ok(done) => done,
         Err(failed) => match failed.try_into_panic() {

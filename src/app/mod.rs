@@ -3,6 +3,7 @@
 //! A start goes from the bottom up: the data directory is claimed, metadata and manifest are
 //! opened, logs recover, then the sockets answer. An end goes the other way round.
 
+mod aside_threads;
 mod claim;
 mod disk;
 mod empty_disk;
@@ -23,7 +24,6 @@ mod restore;
 mod sampling;
 mod start;
 mod start_error;
-mod store_threads;
 mod store_wait;
 
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ use crate::broker::KafkaService;
 use crate::config::BrokerConfig;
 use crate::http;
 use crate::metrics::Metrics;
-use crate::server::{Limits, Listening, Server};
+use crate::server::{Aside, Limits, Listening, Server};
 
 pub use follow::{ChooseError, LookError};
 pub use offline::{Offline, OfflineUse};
@@ -188,7 +188,9 @@ impl Bound {
         );
         let at_end = at_the_end(&started, &observer, &metrics, &stop);
         let service = Arc::new(KafkaService(started.broker.clone()));
-        let server = Server::new(service, limits(&config), metrics.sockets.clone());
+        let (threads, replays) = (started.replay_threads.handle(), started.paces.replays.clone());
+        let (aside, metrics) = (Aside { threads, replays }, metrics.sockets.clone());
+        let server = Server::new(service, limits(&config), aside, metrics);
         server.run(kafka, stop).await;
         // It returns when it was told to stop, and so does this.
         drop(at_end.await);

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use super::aside_threads::AsideThreads;
 use super::claim::{Claim, claim, raise_open_files};
 use super::follow::{Eye, EyeParts, Follower};
 use super::jobs::{JobPlace, Jobs};
@@ -20,7 +21,6 @@ use super::observe::Observer;
 use super::owner::OwnerTask;
 use super::policies::PolicyDesk;
 use super::start_error::StartError;
-use super::store_threads::StoreThreads;
 use super::store_wait::until_reachable;
 use super::{empty_disk, follow, owner, reserve, restore, sampling};
 use crate::broker::{Broker, Parts};
@@ -55,7 +55,8 @@ pub(super) struct Started {
     /// Of one who only reads it.
     pub(super) follower: Option<Follower>,
     pub(super) paces: Arc<Paces>,
-    pub(super) store_threads: StoreThreads,
+    pub(super) store_threads: AsideThreads,
+    pub(super) replay_threads: AsideThreads,
     controller: Arc<Controller>,
     pub(super) image: Arc<LiveImage>,
     store: Arc<dyn MetaStore>,
@@ -98,7 +99,8 @@ pub(super) async fn start(
     let cluster_id = cluster_id(wanted, &*store).await?;
     store.begin_leading().await?;
     let paces = Arc::new(Paces::default());
-    let store_threads = StoreThreads::start().map_err(StartError::Io)?;
+    let store_threads = AsideThreads::start("store").map_err(StartError::Io)?;
+    let replay_threads = AsideThreads::start("replay").map_err(StartError::Io)?;
     let wanted = TieringConfig {
         pace: paces.copies.clone(),
         fetch_pace: paces.fetches.clone(),
@@ -185,6 +187,7 @@ pub(super) async fn start(
         follower,
         paces,
         store_threads,
+        replay_threads,
         controller,
         image,
         store,

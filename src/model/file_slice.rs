@@ -17,15 +17,17 @@ pub struct FileSlice {
     pub position: u64,
     /// Bytes; the slice ends at `position + len`.
     pub len: u64,
+    /// What others send goes first: somebody replays history.
+    pub gives_way: bool,
     /// What must live as long as the slice is being sent, such as a place in a cache.
     pub pin: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl FileSlice {
-    /// A slice that pins nothing but the open file.
+    /// A slice that pins nothing but the open file, and gives way to nobody.
     #[must_use]
     pub fn new(file: Arc<File>, position: u64, len: u64) -> Self {
-        Self { file, position, len, pin: None }
+        Self { file, position, len, gives_way: false, pin: None }
     }
 }
 
@@ -34,6 +36,7 @@ impl fmt::Debug for FileSlice {
         f.debug_struct("FileSlice")
             .field("position", &self.position)
             .field("len", &self.len)
+            .field("gives_way", &self.gives_way)
             .field("pinned", &self.pin.is_some())
             .finish_non_exhaustive()
     }

@@ -74,9 +74,14 @@ impl ReplayGate {
         self.change(|rates| rates.ceiling = ceiling);
     }
 
+    /// Bytes a second of all replays together; `None` for all there is.
+    pub fn rate(&self) -> Option<u64> {
+        self.limit.get()
+    }
+
     /// Whether there is a rate at all.
     pub fn is_bounded(&self) -> bool {
-        self.limit.get().is_some()
+        self.rate().is_some()
     }
 
     /// Until when a read that comes now has to wait at least; `None` if it need not.

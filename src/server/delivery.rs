@@ -6,13 +6,18 @@
 //! thread does not wait for a disk even then.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
+use tokio_util::task::AbortOnDropHandle;
+
+use super::aside::Aside;
 use super::cold::{ColdReadError, ColdReader};
 use super::limits::Limits;
 use super::residency::Residency;
 use super::transport::Outgoing;
 use crate::metrics::SocketMetrics;
 use crate::model::FileSlice;
+use crate::task;
 
 /// What one call sends. While it runs its thread sees no other connection's readiness, so its time
 /// is felt in the latency of all others.
@@ -29,6 +34,7 @@ const COPY_STEP: u64 = 64 * 1024;
 pub(super) struct Delivery {
     residency: Residency,
     cold: ColdReader,
+    aside: Aside,
     metrics: SocketMetrics,
 }
 
@@ -52,15 +58,15 @@ pub(super) enum SendError {
 }
 
 impl Delivery {
-    pub(super) fn new(limits: &Limits, metrics: SocketMetrics) -> Self {
+    pub(super) fn new(limits: &Limits, aside: Aside, metrics: SocketMetrics) -> Self {
         let cold = ColdReader::new(limits, metrics.clone());
-        Self { residency: Residency::detect(), cold, metrics }
+        Self { residency: Residency::detect(), cold, aside, metrics }
     }
 
     /// Sends bytes of memory, all of them. `more` says that others follow at once.
     pub(super) async fn send_bytes(
         &self,
-        out: &Outgoing<'_>,
+        out: &Outgoing,
         bytes: &mut [IoSlice<'_>],
         more: bool,
         pace: &mut Pace<'_>,
@@ -78,7 +84,7 @@ impl Delivery {
     /// Sends a range of a file, all of it.
     pub(super) async fn send_slice(
         &self,
-        out: &Outgoing<'_>,
+        out: &Outgoing,
         slice: &FileSlice,
         pace: &mut Pace<'_>,
     ) -> Result<(), SendError> {
@@ -99,10 +105,26 @@ impl Delivery {
         Ok(())
     }
 
+    /// Sends a range of a file that gives way, all of it. `moved` is called whenever bytes went out.
+    pub(super) async fn send_aside(
+        self: &Arc<Self>,
+        out: &Outgoing,
+        slice: &FileSlice,
+        moved: impl Fn() + Send + Sync + 'static,
+    ) -> Result<(), SendError> {
+        out.bound_rate(self.aside.replays.rate());
+        let (delivery, out, slice) = (Arc::clone(self), out.clone(), slice.clone());
+        let sending = self
+            .aside
+            .threads
+            .spawn(async move { delivery.send_slice(&out, &slice, &mut Pace::new(&moved)).await });
+        task::done(AbortOnDropHandle::new(sending)).await
+    }
+
     /// One sendfile of a range that is in the page cache, or the wait for room in the socket.
     async fn send_resident(
         &self,
-        out: &Outgoing<'_>,
+        out: &Outgoing,
         rest: &mut FileSlice,
         step: u64,
         pace: &mut Pace<'_>,
@@ -130,7 +152,7 @@ impl Delivery {
 
     async fn send_copied(
         &self,
-        out: &Outgoing<'_>,
+        out: &Outgoing,
         rest: &mut FileSlice,
         pace: &mut Pace<'_>,
     ) -> Result<(), SendError> {
@@ -173,29 +195,26 @@ fn advance(rest: &mut FileSlice, sent: u64) {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::pin::pin;
     use std::sync::Arc;
+    use std::time::{Duration, Instant};
 
+    use futures::poll;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::runtime::Builder;
 
     use super::*;
     use crate::server::transport;
 
     #[tokio::test]
     async fn pages_that_are_never_seen_in_the_page_cache_go_through_memory() {
-        const LEN: usize = 300_000;
         let metrics = SocketMetrics::unregistered();
         let cold = ColdReader::new(&Limits::default(), metrics.clone());
-        let delivery = Delivery { residency: Residency::blind(), cold, metrics: metrics.clone() };
-        let bytes: Vec<u8> = (0..LEN).map(|at| (at / 7) as u8).collect();
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&bytes).unwrap();
-        let slice = FileSlice::new(Arc::new(file), 0, LEN as u64);
-
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut server, _) = listener.accept().await.unwrap();
-        let (_, out) = transport::split(&mut server);
+        let (residency, aside) = (Residency::blind(), Aside::here());
+        let delivery = Delivery { residency, cold, aside, metrics: metrics.clone() };
+        let (bytes, slice) = some_bytes(LEN);
+        let (mut client, out) = connection().await;
         let mut received = vec![0; LEN];
         let moved = || ();
         let mut pace = Pace::new(&moved);
@@ -208,5 +227,66 @@ mod tests {
         assert!(received == bytes);
         assert_eq!(metrics.file_copied_bytes.get(), LEN as u64);
         assert_eq!(metrics.sendfile_bytes.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_gives_way_is_sent_by_threads_that_give_way() {
+        let threads = Builder::new_current_thread().enable_all().build().unwrap();
+        let aside = Aside { threads: threads.handle().clone(), ..Aside::here() };
+        let metrics = SocketMetrics::unregistered();
+        let delivery = Arc::new(Delivery::new(&Limits::default(), aside, metrics.clone()));
+        let (bytes, slice) = some_bytes(LEN);
+        let (mut client, out) = connection().await;
+        let mut sending = pin!(delivery.send_aside(&out, &slice, || ()));
+        for _ in 0..100 {
+            assert!(poll!(&mut sending).is_pending(), "nobody gives that runtime a thread");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(metrics.sendfile_bytes.get(), 0);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let given = std::thread::spawn(move || drop(threads.block_on(stopped)));
+        let mut received = vec![0; LEN];
+        let (sent, read) = tokio::join!(sending, client.read_exact(&mut received));
+        sent.unwrap();
+        read.unwrap();
+        assert!(received == bytes);
+        stop.send(()).unwrap();
+        given.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_gives_way_leaves_evenly_at_the_rate_of_replays() {
+        let aside = Aside::here();
+        aside.replays.set_share(Some(4_000_000));
+        let (limits, metrics) = (Limits::default(), SocketMetrics::unregistered());
+        let delivery = Arc::new(Delivery::new(&limits, aside, metrics));
+        let (bytes, slice) = some_bytes(2_000_000);
+        let (mut client, out) = connection().await;
+        let (mut received, began) = (vec![0; bytes.len()], Instant::now());
+        let (sent, read) = tokio::join!(
+            delivery.send_aside(&out, &slice, || ()),
+            client.read_exact(&mut received)
+        );
+        sent.unwrap();
+        read.unwrap();
+        assert!(received == bytes);
+        // Half a second, less what the kernel lets go before it knows the way: ten packets of 64 KiB.
+        assert!(began.elapsed() > Duration::from_millis(200), "{:?}", began.elapsed());
+    }
+
+    const LEN: usize = 300_000;
+
+    fn some_bytes(len: usize) -> (Vec<u8>, FileSlice) {
+        let bytes: Vec<u8> = (0..len).map(|at| (at / 7) as u8).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        (bytes, FileSlice::new(Arc::new(file), 0, len as u64))
+    }
+
+    async fn connection() -> (TcpStream, Outgoing) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_, out) = transport::split(listener.accept().await.unwrap().0);
+        (client, out)
     }
 }

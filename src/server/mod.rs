@@ -4,6 +4,7 @@
 //! A network thread never waits for a disk: file ranges that are not in the page cache are read by
 //! threads of their own first.
 
+mod aside;
 mod buffers;
 mod cold;
 mod connection;
@@ -27,6 +28,7 @@ use self::delivery::Delivery;
 use crate::metrics::SocketMetrics;
 use crate::wire::exchange::{ConnectionId, ConnectionInfo, Service};
 
+pub use self::aside::Aside;
 pub use self::limits::Limits;
 
 /// How often spare frame buffers that nobody needed are freed.
@@ -44,7 +46,9 @@ pub async fn run<S: Service>(
     shutdown: CancellationToken,
 ) {
     let listeners = vec![Listening { name: "PLAINTEXT".into(), socket: listener }];
-    Server::new(service, limits, SocketMetrics::unregistered()).run(listeners, shutdown).await;
+    Server::new(service, limits, Aside::here(), SocketMetrics::unregistered())
+        .run(listeners, shutdown)
+        .await;
 }
 
 /// A bound listener.
@@ -83,13 +87,14 @@ struct Stop {
 }
 
 impl<S: Service> Server<S> {
-    /// A server without listeners. Limits that could not work are raised to the least that can.
+    /// A server without listeners. Limits that could not work are raised to the least that can. File
+    /// ranges that give way are sent as `aside` tells.
     #[must_use]
-    pub fn new(service: Arc<S>, limits: Limits, metrics: SocketMetrics) -> Self {
+    pub fn new(service: Arc<S>, limits: Limits, aside: Aside, metrics: SocketMetrics) -> Self {
         let limits = limits.workable();
         let shared = Shared {
             memory: Arc::new(FrameMemory::new(&limits, metrics.clone())),
-            delivery: Arc::new(Delivery::new(&limits, metrics.clone())),
+            delivery: Arc::new(Delivery::new(&limits, aside, metrics.clone())),
             places: Arc::new(Semaphore::new(limits.connections_max)),
             next_id: AtomicU64::new(1),
             service,

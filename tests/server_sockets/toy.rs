@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use icecore::metrics::SocketMetrics;
-use icecore::server::{Limits, Listening, Server};
+use icecore::server::{Aside, Limits, Listening, Server};
 use icecore::wire::exchange::{CloseReason, Reply, ReplyFrame, RequestFrame, Service, Started};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -128,7 +128,7 @@ pub(crate) async fn start(limits: Limits) -> Running {
     let address = listener.local_addr().unwrap();
     let (toy, metrics) = (Arc::new(Toy::default()), SocketMetrics::unregistered());
     let shutdown = CancellationToken::new();
-    let server = Server::new(Arc::clone(&toy), limits, metrics.clone());
+    let server = Server::new(Arc::clone(&toy), limits, Aside::here(), metrics.clone());
     let stop = shutdown.clone();
     let listeners = vec![Listening { name: "PLAINTEXT".into(), socket: listener }];
     let task = tokio::spawn(async move { server.run(listeners, stop).await });

@@ -21,6 +21,7 @@ impl Window {
             file: slice.file.clone(),
             position: slice.position,
             len: slice.len,
+            gives_way: true,
             // The whole slice is kept: it holds the place in the cache that the bytes lie in.
             pin: Some(std::sync::Arc::new(slice)),
         };

@@ -35,7 +35,7 @@ const LINGER_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve<S: Service>(
-    mut stream: TcpStream,
+    stream: TcpStream,
     info: Arc<ConnectionInfo>,
     shared: Arc<Shared<S>>,
     stop: Stop,
@@ -43,7 +43,7 @@ pub(super) async fn serve<S: Service>(
     if let Err(error) = set_options(&stream, &shared.limits) {
         tracing::debug!(connection = info.id.0, %error, "cannot set the socket's options");
     }
-    let ended = exchange(&mut stream, &info, &shared, &stop).await;
+    let ended = exchange(stream, &info, &shared, &stop).await;
     shared.metrics.close(ended.label());
     let (connection, peer) = (info.id.0, info.peer);
     if ended.is_ours() {
@@ -70,7 +70,7 @@ fn set_options(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
 }
 
 async fn exchange<S: Service>(
-    stream: &mut TcpStream,
+    stream: TcpStream,
     info: &Arc<ConnectionInfo>,
     shared: &Shared<S>,
     stop: &Stop,
@@ -107,8 +107,8 @@ async fn exchange<S: Service>(
 /// Reads and answers until one of both ends; answers in flight may still be sent when it was the
 /// reading.
 async fn converse<S: Service>(
-    reader: &mut Reader<'_>,
-    writer: &mut Writer<'_>,
+    reader: &mut Reader,
+    writer: &mut Writer,
     queue: mpsc::Sender<Queued>,
     in_flight: &Arc<InFlight>,
     info: &Arc<ConnectionInfo>,
@@ -134,7 +134,7 @@ async fn converse<S: Service>(
 
 /// Takes requests up until there are no more.
 async fn take_up<S: Service>(
-    reader: &mut Reader<'_>,
+    reader: &mut Reader,
     queue: mpsc::Sender<Queued>,
     in_flight: &Arc<InFlight>,
     info: &Arc<ConnectionInfo>,
@@ -171,8 +171,8 @@ async fn take_up<S: Service>(
 }
 
 /// Ends the stream to the client and reads on for a while, into nothing.
-async fn linger(reader: &mut Reader<'_>, writer: &mut Writer<'_>) {
-    writer.finish().await;
+async fn linger(reader: &mut Reader, writer: &mut Writer) {
+    writer.finish();
     // Running into the limit is as good an end as the client's own.
     let _ = tokio::time::timeout(LINGER, reader.discard(LINGER_BYTES)).await;
 }

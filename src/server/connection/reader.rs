@@ -20,8 +20,8 @@ const INPUT_BYTES: usize = 16 * 1024;
 const LENGTH_BYTES: usize = 4;
 
 /// The reading half of a connection.
-pub(super) struct Reader<'a> {
-    incoming: Incoming<'a>,
+pub(super) struct Reader {
+    incoming: Incoming,
     /// Received and not yet cut into frames: `input[start..]`. Without memory while idle.
     input: Vec<u8>,
     start: usize,
@@ -31,9 +31,9 @@ pub(super) struct Reader<'a> {
     metrics: SocketMetrics,
 }
 
-impl<'a> Reader<'a> {
+impl Reader {
     pub(super) fn new(
-        incoming: Incoming<'a>,
+        incoming: Incoming,
         frame_bytes_max: usize,
         memory: Arc<FrameMemory>,
         progress: Arc<Progress>,

@@ -38,17 +38,17 @@ pub(super) struct Queued {
 }
 
 /// The writing half of a connection.
-pub(super) struct Writer<'a> {
-    out: Outgoing<'a>,
+pub(super) struct Writer {
+    out: Outgoing,
     queue: mpsc::Receiver<Queued>,
     pending: FuturesOrdered<Answer>,
     delivery: Arc<Delivery>,
     progress: Arc<Progress>,
 }
 
-impl<'a> Writer<'a> {
+impl Writer {
     pub(super) fn new(
-        out: Outgoing<'a>,
+        out: Outgoing,
         queue: mpsc::Receiver<Queued>,
         delivery: Arc<Delivery>,
         progress: Arc<Progress>,
@@ -77,8 +77,8 @@ impl<'a> Writer<'a> {
     }
 
     /// Tells the client that nothing more comes.
-    pub(super) async fn finish(&mut self) {
-        if let Err(error) = self.out.finish().await {
+    pub(super) fn finish(&mut self) {
+        if let Err(error) = self.out.finish() {
             tracing::debug!(%error, "cannot end the stream to the client");
         }
     }
@@ -107,9 +107,16 @@ impl<'a> Writer<'a> {
         let progress = Arc::clone(&self.progress);
         let moved = move || progress.moved();
         let mut pace = Pace::new(&moved);
+        if !batch.gives_way() {
+            self.out.bound_rate(None);
+        }
         while let Some(front) = batch.parts.front() {
             match front {
                 Part::Bytes(_) => self.send_bytes(&mut batch.parts, &mut pace).await?,
+                Part::File(slice) if slice.gives_way => {
+                    self.delivery.send_aside(&self.out, slice, moved.clone()).await?;
+                    batch.parts.pop_front();
+                }
                 Part::File(slice) => {
                     self.delivery.send_slice(&self.out, slice, &mut pace).await?;
                     batch.parts.pop_front();
@@ -162,6 +169,11 @@ impl Part {
 impl Batch {
     fn has_room(&self) -> bool {
         self.admitted.len() < BATCH_REPLIES_MAX && self.bytes < BATCH_BYTES_MAX
+    }
+
+    fn gives_way(&self) -> bool {
+        let gives_way = |part: &Part| matches!(part, Part::File(slice) if slice.gives_way);
+        self.parts.iter().any(gives_way)
     }
 
     /// Adds a reply, or tells why there is none and never will be.

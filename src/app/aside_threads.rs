@@ -1,25 +1,25 @@
-//! Threads of their own for what moves bytes to and from the store: checksums, encryption and copies
-//! of a replay or an upload take no turn away from producers and consumers at the tail, and give
-//! way where processors are too few.
+//! Threads of their own for what gives way: checksums, encryption and copies of an upload or a download,
+//! and the sending of a replay's bytes, take no turn away from producers and consumers at the tail, and
+//! give way where processors are too few.
 
 use std::io;
 
 use icecore_tiering::lower_thread_priority;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Threads that work; more do not make a store faster.
+/// Threads of one name that work; more do not make a store faster.
 const THREADS_MAX: usize = 4;
 
 /// A runtime that is ended without a wait when it is dropped.
-pub(super) struct StoreThreads(Option<Runtime>);
+pub(super) struct AsideThreads(Option<Runtime>);
 
-impl StoreThreads {
+impl AsideThreads {
     /// Starts them.
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(name: &str) -> io::Result<Self> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Builder::new_multi_thread()
             .worker_threads(processors.min(THREADS_MAX))
-            .thread_name("store")
+            .thread_name(name)
             .on_thread_start(lower_thread_priority)
             .enable_all()
             .build()?;
@@ -32,7 +32,7 @@ impl StoreThreads {
     }
 }
 
-impl Drop for StoreThreads {
+impl Drop for AsideThreads {
     fn drop(&mut self) {
         // A call to a store that hangs must not hold up the end.
         if let Some(runtime) = self.0.take() {
