@@ -73,10 +73,10 @@ pub(super) fn consume_from_afar(
     count: u64,
 ) -> Result<()> {
     let near = tool(place, broker, "-C", topic);
-    let mut far = Command::new("nice");
-    far.args(["-n", "19"]).arg(near.get_program()).args(near.get_args());
+    let mut far = Command::new("chrt");
+    far.args(["--idle", "0"]).arg(near.get_program()).args(near.get_args());
     whole(&mut far, count);
-    let output = far.output().context("nice rdkafka_performance")?;
+    let output = far.output().context("chrt rdkafka_performance")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "rdkafka_performance failed: {said}");
     Ok(())
