@@ -64,9 +64,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
                 }
                 Format::Table => problems.iter().for_each(|problem| eprintln!("{problem}")),
             }
+            // A pod of Kubernetes has a check for each file, and their lines come together.
+            let of = file.as_ref().map(|file| format!(" of {}", file.display()));
+            let of = of.unwrap_or_default();
             match problems.len() {
-                1 => bail!("1 thing is wrong with the configuration"),
-                count => bail!("{count} things are wrong with the configuration"),
+                1 => bail!("1 thing is wrong with the configuration{of}"),
+                count => bail!("{count} things are wrong with the configuration{of}"),
             }
         }
     };

@@ -74,7 +74,10 @@ impl ReplayMetrics {
             behind: family("icecore_replay_behind_offsets", "Offsets that a reader has before it"),
             rates: family("icecore_replay_bytes_per_second", "What a reader took lately"),
             times: family("icecore_replay_time_seconds", "The time that a reader has reached"),
-            readers: page.gauge("icecore_replay_readers", "Consumers that read the remote tier"),
+            readers: page.gauge(
+                "icecore_replay_readers",
+                "Partitions that consumers read from the remote tier, each consumer's counted",
+            ),
             shown: Mutex::default(),
         }
     }

@@ -26,7 +26,7 @@ fn everything_that_is_wrong_with_a_file_is_told_at_once() {
         "unknown setting num.partition, did you mean num.partitions?",
         "invalid value 5 for log.segment.bytes: at least 1048576",
         "give HOST:PORT",
-        "3 things are wrong",
+        "3 things are wrong with the configuration of bad.toml",
     ] {
         assert!(told(&done).contains(expected), "{}", told(&done));
     }

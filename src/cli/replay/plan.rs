@@ -163,8 +163,11 @@ fn text(report: &Report, given: bool) -> String {
     let mut text = table(plan).text();
     let about = if total.exact { "" } else { "about " };
     let (all, local) = (output::bytes(total.bytes), output::bytes(total.local_bytes));
-    let _ =
-        write!(text, "\n{about}{all} in {} segments: {local} on the local disk", total.segments);
+    let segments = match total.segments {
+        1 => "1 segment".to_owned(),
+        count => format!("{count} segments"),
+    };
+    let _ = write!(text, "\n{about}{all} in {segments}: {local} on the local disk");
     let (remote, cached) = (output::bytes(total.remote_bytes), output::bytes(total.cached_bytes));
     let _ = match plan.reads_in_place {
         true => writeln!(text, ", {remote} in the store, a folder that is read in place"),
@@ -173,8 +176,10 @@ fn text(report: &Report, given: bool) -> String {
     let fetched = output::bytes(total.fetched_bytes);
     let _ = writeln!(text, "{about}{} GET requests, {fetched} to fetch", total.gets);
     let Price { currency, total: price, .. } = &report.price;
-    let _ = writeln!(text, "{about}{price:.4} {currency} for them");
-    let _ = writeln!(text, "{}", report.time.text(about, given));
+    let _ = writeln!(text, "{} {currency} for them", cost(about, *price));
+    if total.bytes > 0 {
+        let _ = writeln!(text, "{}", report.time.text(about, given));
+    }
     if !total.exact {
         text.push_str(
             "The range begins or ends within a segment of the store, whose index is not read for a \
@@ -182,6 +187,14 @@ fn text(report: &Report, given: bool) -> String {
         );
     }
     text
+}
+
+/// Few requests cost less than the digits show, which is not nothing.
+fn cost(about: &str, price: f64) -> String {
+    match price > 0.0 && price < 0.0001 {
+        true => "less than 0.0001".to_owned(),
+        false => format!("{about}{price:.4}"),
+    }
 }
 
 fn duration(seconds: f64) -> String {
@@ -239,6 +252,13 @@ mod tests {
             by: by.map(str::to_owned),
             bytes: mib * MIB,
         }
+    }
+
+    #[test]
+    fn what_costs_next_to_nothing_is_not_told_to_cost_nothing() {
+        assert_eq!(cost("about ", 0.000_012_8), "less than 0.0001");
+        assert_eq!(cost("", 0.0), "0.0000");
+        assert_eq!(cost("about ", 0.0224), "about 0.0224");
     }
 
     #[test]

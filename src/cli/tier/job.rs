@@ -28,6 +28,13 @@ pub(super) struct PlaceArgs {
     sources: OfflineArgs,
 }
 
+impl PlaceArgs {
+    /// Whether a broker that runs does the work.
+    pub(super) fn asks_a_broker(&self) -> bool {
+        self.http.is_some()
+    }
+}
+
 /// Has a job done, with a line on standard error while it goes on, if that is a terminal.
 pub(super) async fn run(place: &PlaceArgs, request: &JobRequest) -> anyhow::Result<JobEnd> {
     let bar = bar();

@@ -66,8 +66,8 @@ pub enum OpenError {
     },
     /// The credentials do not allow what tiering does.
     #[error(
-        "the store {url} does not allow to write, read and delete under its prefix: give the \
-         credentials these permissions: {source}"
+        "the store {url} does not allow to write, read and delete under its prefix: check \
+         the keys, and give them these permissions: {source}"
     )]
     Denied {
         /// The store.
@@ -77,8 +77,8 @@ pub enum OpenError {
     },
     /// The credentials do not allow to read.
     #[error(
-        "the store {url} does not allow to read and list under its prefix: give the credentials these \
-         permissions: {source}"
+        "the store {url} does not allow to read and list under its prefix: check the keys, and \
+         give them these permissions: {source}"
     )]
     DeniedToRead {
         /// The store.
