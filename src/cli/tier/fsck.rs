@@ -63,6 +63,6 @@ pub(super) fn table(outcome: &CheckOutcome, deep: bool) -> String {
         0 => String::new(),
         known => format!(" {known} more were right before a run was broken off."),
     };
-    text.push_str(&format!("{findings}: {segments} segments are right{how}.{known}\n"));
+    text.push_str(&format!("{findings}; segments that are right: {segments}{how}.{known}\n"));
     text
 }
