@@ -112,7 +112,7 @@ impl Delivery {
         slice: &FileSlice,
         moved: impl Fn() + Send + Sync + 'static,
     ) -> Result<(), SendError> {
-        out.bound_rate(self.aside.replays.rate());
+        out.bound_rate(self.aside.rate());
         let (delivery, out, slice) = (Arc::clone(self), out.clone(), slice.clone());
         let sending = self
             .aside
@@ -257,10 +257,10 @@ mod tests {
     #[tokio::test]
     async fn what_gives_way_leaves_evenly_at_the_rate_of_replays() {
         let aside = Aside::here();
-        aside.replays.set_share(Some(4_000_000));
+        aside.replays.set_share(Some(16 << 20));
         let (limits, metrics) = (Limits::default(), SocketMetrics::unregistered());
         let delivery = Arc::new(Delivery::new(&limits, aside, metrics));
-        let (bytes, slice) = some_bytes(2_000_000);
+        let (bytes, slice) = some_bytes(8 << 20);
         let (mut client, out) = connection().await;
         let (mut received, began) = (vec![0; bytes.len()], Instant::now());
         let (sent, read) = tokio::join!(
