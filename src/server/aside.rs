@@ -5,7 +5,6 @@
 //! Invariant: a reply that is on its way is never slower than [`RATE_MIN`], whatever replays have among
 //! them: a client waits for it no longer than `request.timeout.ms`. Who has less waits before the read.
 
-use std::fmt;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -16,7 +15,7 @@ use crate::pace::ReplayGate;
 const RATE_MIN: u64 = 16 << 20;
 
 /// Where such ranges are sent from, and how fast.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Aside {
     /// Its threads give way to others.
     pub threads: Handle,
@@ -34,12 +33,6 @@ impl Aside {
     /// How fast a reply leaves, in bytes a second; `None` for as fast as it goes.
     pub(super) fn rate(&self) -> Option<u64> {
         self.replays.rate().map(|rate| rate.max(RATE_MIN))
-    }
-}
-
-impl fmt::Debug for Aside {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Aside").field("replays", &self.replays).finish_non_exhaustive()
     }
 }
 
